@@ -100,7 +100,8 @@ void *block_alloc(size_t bytes) {
     const size_t huge = (size_t)2 << 20;
     bool large = bytes >= 2 * huge;
     size_t align = large ? huge : 64;
-    if (bytes > SIZE_MAX / 2) return NULL;
+    /* Sizes that come from a damaged file: refused here, because some allocators end the process over them. */
+    if (bytes > (size_t)1 << 39) return NULL;
     bytes = bytes ? (bytes + align - 1) / align * align : align;
     void *block = aligned_alloc(align, bytes);
     if (!block) return NULL;
