@@ -129,8 +129,8 @@ typedef struct BatchNormSpec {
 } BatchNormSpec;
 Tensor *op_batchnorm(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *scale, Tensor *shift, Tensor **mean,
                      Tensor **variance, Tensor **workspace);
-Tensor *op_batchnorm_backward(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *scale, Tensor *mean,
-                              Tensor *variance, Tensor *workspace, Tensor *diff_dst, Tensor *diff_scale,
+Tensor *op_batchnorm_backward(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *scale, Tensor *shift,
+                              Tensor *mean, Tensor *variance, Tensor *workspace, Tensor *diff_dst, Tensor *diff_scale,
                               Tensor *diff_shift);
 
 /* ---- element-wise, structure

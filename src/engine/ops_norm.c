@@ -58,8 +58,8 @@ Tensor *op_batchnorm(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *s
     return dst;
 }
 
-Tensor *op_batchnorm_backward(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *scale, Tensor *mean,
-                              Tensor *variance, Tensor *workspace, Tensor *diff_dst, Tensor *diff_scale,
+Tensor *op_batchnorm_backward(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *scale, Tensor *shift,
+                              Tensor *mean, Tensor *variance, Tensor *workspace, Tensor *diff_dst, Tensor *diff_scale,
                               Tensor *diff_shift) {
     if (build_failed(b)) return tensor_dummy(b, F32, src->shape);
     dnnl_primitive_desc_t hint = forward_pd(b, spec, src);
@@ -92,6 +92,8 @@ Tensor *op_batchnorm_backward(Build *b, const BatchNormSpec *spec, Tensor *src, 
     step_arg(step, DNNL_ARG_VARIANCE, variance, false);
     step_arg(step, DNNL_ARG_DIFF_DST, diff_dst_in, false);
     step_arg(step, DNNL_ARG_SCALE, scale, false);
+    if (DNNL_VERSION_MAJOR < 3)
+        step_arg(step, DNNL_ARG_SHIFT, shift, false); /* 2.x asks for it, and does not read it */
     step_arg(step, DNNL_ARG_WORKSPACE, workspace, false);
     step_arg(step, DNNL_ARG_DIFF_SRC, diff_src, true);
     step_arg(step, DNNL_ARG_DIFF_SCALE, diff_scale, true);

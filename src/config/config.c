@@ -1,0 +1,186 @@
+/* config.c - an experiment's tree to the Experiment: top-level keys, the train section, the data's folder. */
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const task_names[] = {"reconstruction", "segmentation", "classification", NULL};
+
+#define ANY_COUNT 1e15
+
+#define ROW(field) offsetof(TrainConfig, field)
+const Param train_params[] = {
+    {"epochs", PARAM_INT, ROW(epochs), "10", 0, ANY_COUNT, NULL, "passes over the training data"},
+    {"batch_size", PARAM_INT, ROW(batch_size), "32", 1, 65536, NULL, "samples per step"},
+    {"lr", PARAM_FLOAT, ROW(lr), "0.001", 0, 1e6, NULL, "learning rate, before the schedule's factor"},
+    {"seed", PARAM_INT, ROW(seed), "1", 0, 9e18, NULL, "of everything random in the run"},
+    {"max_seconds", PARAM_FLOAT, ROW(max_seconds), "0", 0, ANY_COUNT, NULL,
+     "stop, resumably, after this long; 0: no limit"},
+    {"accumulate", PARAM_INT, ROW(accumulate), "1", 1, 65536, NULL, "batches whose gradients make one step"},
+    {"clip_norm", PARAM_FLOAT, ROW(clip_norm), "0", 0, ANY_COUNT, NULL,
+     "scale the whole gradient down to this norm; 0: off"},
+    {"clip_value", PARAM_FLOAT, ROW(clip_value), "0", 0, ANY_COUNT, NULL, "limit each element of the gradient; 0: off"},
+    {"weight_decay", PARAM_FLOAT, ROW(weight_decay), "0", 0, 1e6, NULL,
+     "on weights, not on biases and normalisation; adamw: decoupled, others: L2"},
+    {"shuffle", PARAM_BOOL, ROW(shuffle), "true", 0, 0, NULL, "a new order each epoch"},
+    {"eval_every", PARAM_INT, ROW(eval_every), "1", 0, ANY_COUNT, NULL,
+     "epochs between evaluations of the val split; 0: never"},
+    {"save_seconds", PARAM_FLOAT, ROW(save_seconds), "300", 0, ANY_COUNT, NULL,
+     "write last.h5 at least this often; 0: at ends of epochs only"},
+    {"save_steps", PARAM_INT, ROW(save_steps), "0", 0, ANY_COUNT, NULL, "write last.h5 every so many steps; 0: off"},
+    {"sample_every", PARAM_INT, ROW(sample_every), "1", 0, ANY_COUNT, NULL,
+     "epochs between pictures in samples/; 0: none"},
+    {"samples", PARAM_INT, ROW(samples), "4", 0, 1024, NULL, "pictures each time"},
+    {"best", PARAM_STRING, ROW(best), "", 0, 0, NULL,
+     "metric that decides best.h5; default: miou for segmentation, accuracy for classification, else loss"},
+    {"loss", PARAM_NODE, ROW(loss), "", 0, 0, NULL, "kind, or list of kinds with weight and on; default: by the task"},
+    {"optimizer", PARAM_NODE, ROW(optimizer), "", 0, 0, NULL, "kind; default: adam"},
+    {"schedule", PARAM_NODE, ROW(schedule), "", 0, 0, NULL, "kind; default: constant"},
+    {"warmup", PARAM_NODE, ROW(warmup), "", 0, 0, NULL, "{steps: N} or {epochs: N}: the rate rises to its start"},
+    {"augment", PARAM_NODE, ROW(augment), "", 0, 0, NULL, "list of kinds, applied in order to training samples"},
+    {0}};
+#undef ROW
+
+/* The top-level keys. */
+typedef struct TopLevel {
+    const char *name;
+    int task;
+    const Node *about, *blocks, *model, *data, *train;
+} TopLevel;
+
+#define ROW(field) offsetof(TopLevel, field)
+static const Param top_params[] = {
+    {"name", PARAM_STRING, ROW(name), "", 0, 0, NULL, "of the experiment and its run directory"},
+    {"task", PARAM_CHOICE, ROW(task), NULL, 0, 0, task_names, "reconstruction, segmentation or classification"},
+    {"about", PARAM_NODE, ROW(about), "", 0, 0, NULL, "free text"},
+    {"blocks", PARAM_NODE, ROW(blocks), "", 0, 0, NULL, "templates of layers"},
+    {"model", PARAM_NODE, ROW(model), NULL, 0, 0, NULL, "the network"},
+    {"data", PARAM_NODE, ROW(data), NULL, 0, 0, NULL, "where samples come from"},
+    {"train", PARAM_NODE, ROW(train), "", 0, 0, NULL, "how to train"},
+    {0}};
+#undef ROW
+
+/* "configs/mnist/dense.yaml" gives "mnist-dense"; what lies outside a folder configs/ its path, or, when that is
+ * absolute, its file name. */
+static const char *default_name(const char *path, Arena *arena) {
+    static const char folder[] = "configs/";
+    const char *begin = NULL;
+    for (const char *p = path; (p = strstr(p, folder)); p++)
+        if (p == path || p[-1] == '/') begin = p + sizeof folder - 1;
+    if (!begin && path[0] == '/') begin = strrchr(path, '/') + 1;
+    if (!begin) begin = path;
+    while (strncmp(begin, "./", 2) == 0 || strncmp(begin, "../", 3) == 0) begin = strchr(begin, '/') + 1;
+    char *name = arena_strdup(arena, begin);
+    char *slash = strrchr(name, '/'), *dot = strrchr(name, '.');
+    if (dot && dot > name && (!slash || dot > slash + 1)) *dot = 0;
+    for (char *p = name; *p; p++)
+        if (*p == '/') *p = '-';
+    return *name ? name : "experiment";
+}
+
+/* The name becomes a folder below runs/. */
+static Err check_name(const char *name, Mark mark, Error *err) {
+    if (*name && *name != '/' && *name != '.' && !strstr(name, "..") && strlen(name) <= 128) return OK;
+    return err_at(err, ERR_CONFIG, mark,
+                  "name: must be usable as a folder's name (not empty, no '..', no '/' or '.' in front), got '%s'",
+                  name);
+}
+
+static Err expect_map(const Node *node, const char *what, Error *err) {
+    if (!node || node->type == NODE_MAP || node->type == NODE_NULL) return OK;
+    return err_at(err, ERR_CONFIG, node->mark, "%s: expected a map of settings, got %s", what,
+                  node->type == NODE_LIST ? "a list" : "a single value");
+}
+
+/* data.root as the file or --set gives it, else the environment's, else data/; written into the tree. */
+static void resolve_root(Node *data, Arena *arena) {
+    const Node *root = node_get(data, "root");
+    if (root && root->type != NODE_NULL) return;
+    const char *environment = getenv("SANDGLASS_DATA");
+    bool given = environment && *environment;
+    Source *source = ARENA_NEW(arena, Source);
+    source->name = given ? "SANDGLASS_DATA" : "data.root";
+    Node *node = node_new_scalar(arena, (Mark){.source = source}, given ? environment : "data");
+    node_put(data, "root", node, arena);
+}
+
+/* config_fill lets a key `kind` pass, which these sections do not have. */
+static Err reject_kind(const Node *map, const char *what, Error *err) {
+    for (int i = 0; map && map->type == NODE_MAP && i < map->n; i++)
+        if (strcmp(map->keys[i]->text, "kind") == 0)
+            return err_at(err, ERR_CONFIG, map->keys[i]->mark, "%sunknown key 'kind'", what);
+    return OK;
+}
+
+/* The first failure stays; reading goes on to report the others too. */
+static void keep_first(Err *result, Err code) {
+    if (*result == OK) *result = code;
+}
+
+static Err read_sections(Experiment *out, const TopLevel *top, Arena *arena, Error *err) {
+    Err result = expect_map(top->blocks, "blocks", err);
+    keep_first(&result, expect_map(top->model, "model", err));
+    keep_first(&result, expect_map(top->data, "data", err));
+    Err train = expect_map(top->train, "train", err);
+    keep_first(&result, train);
+    keep_first(&result, reject_kind(top->train, "train: ", err));
+    if (train == OK) {
+        FillSpec spec = {.what = "train", .maps = {top->train}, .targets = {{train_params, &out->train}}};
+        keep_first(&result, config_fill(&spec, arena, err));
+    }
+    if (!out->train.best) out->train.best = "";
+    return result;
+}
+
+static Err fill_experiment(Experiment *out, const char *name, Node *root, Arena *arena, Error *err) {
+    TopLevel top = {0};
+    FillSpec spec = {.what = "", .mark = root->mark, .maps = {root}, .targets = {{top_params, &top}}};
+    Err result = config_fill(&spec, arena, err);
+    keep_first(&result, reject_kind(root, "", err));
+    keep_first(&result, read_sections(out, &top, arena, err));
+
+    Node *name_node = node_get(root, "name");
+    if (top.name && name_node) {
+        keep_first(&result, check_name(top.name, name_node->mark, err));
+    } else {
+        top.name = default_name(name, arena);
+        node_put(root, "name", node_new_scalar(arena, root->mark, top.name), arena);
+    }
+    Node *data = node_get(root, "data");
+    if (data && data->type == NODE_MAP) resolve_root(data, arena);
+    out->name = top.name;
+    out->task = (Task)top.task;
+    out->model = top.model;
+    out->data = top.data;
+    out->blocks = top.blocks && top.blocks->type == NODE_MAP ? top.blocks : NULL;
+    out->root = root;
+    return result;
+}
+
+/* Assignments that fail do not hide what is wrong in the file. */
+static Err apply_sets(Node *root, int n_sets, const char *const *sets, Arena *arena, Error *err) {
+    Err result = OK;
+    for (int i = 0; i < n_sets; i++) keep_first(&result, yaml_set(root, sets[i], arena, err));
+    return result;
+}
+
+static Err load(Experiment *out, const char *name, Node *root, int n_sets, const char *const *sets, Arena *arena,
+                Error *err) {
+    *out = (Experiment){0};
+    Err result = apply_sets(root, n_sets, sets, arena, err);
+    keep_first(&result, fill_experiment(out, name, root, arena, err));
+    return result;
+}
+
+Err config_load_file(Experiment *out, const char *path, int n_sets, const char *const *sets, Arena *arena, Error *err) {
+    Node *root;
+    TRY(yaml_load_file(&root, path, arena, err));
+    return load(out, path, root, n_sets, sets, arena, err);
+}
+
+Err config_load_text(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
+                     Arena *arena, Error *err) {
+    Node *root;
+    TRY(yaml_load_text(&root, name, text, arena, err));
+    return load(out, name, root, n_sets, sets, arena, err);
+}

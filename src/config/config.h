@@ -1,0 +1,98 @@
+/* config.h - an experiment's YAML tree to the structs that run it.
+ *
+ * The sections that belong to kinds (model, data, train.loss, train.optimizer ...) stay nodes here: their owners read
+ * them with config_fill and config_kind through their own Param tables. This file knows the top-level keys and the
+ * train section.
+ */
+#ifndef SANDGLASS_CONFIG_CONFIG_H
+#define SANDGLASS_CONFIG_CONFIG_H
+
+#include "base/param.h"
+#include "config/yaml.h"
+
+typedef enum Task {
+    TASK_RECONSTRUCTION, /* the target is the (clean) input */
+    TASK_SEGMENTATION,   /* the target is a mask of class indices */
+    TASK_CLASSIFICATION  /* the target is a label */
+} Task;
+
+extern const char *const task_names[]; /* NULL-terminated, index is Task */
+
+/* The `train:` section. */
+typedef struct TrainConfig {
+    int64_t epochs, batch_size, seed;
+    double lr;
+    double max_seconds;  /* stop (resumably) after this long; 0: no limit */
+    int64_t accumulate;  /* micro-batches per optimizer step */
+    double clip_norm;    /* of the whole gradient; 0: off */
+    double clip_value;   /* of each element; 0: off */
+    double weight_decay; /* L2 for sgd-like optimizers, decoupled for adamw; weights flagged decayed only */
+    bool shuffle;
+    int64_t eval_every;    /* epochs between evaluations of the val split; 0: never */
+    double save_seconds;   /* last.h5 at least this often; 0: only at ends of epochs */
+    int64_t save_steps;    /* last.h5 every so many steps; 0: off */
+    int64_t sample_every;  /* epochs between pictures in samples/; 0: none */
+    int64_t samples;       /* pictures each time */
+    const char *best;      /* metric that decides best.h5: "loss" "miou" ...; "": miou for segmentation, else loss */
+    const Node *loss;      /* kind, or list of {kind.., weight, on}; NULL: the task's default */
+    const Node *optimizer; /* kind; NULL: adam */
+    const Node *schedule;  /* kind; NULL: constant */
+    const Node *warmup;    /* see train/schedule.h */
+    const Node *augment;   /* list of kinds; NULL: none */
+} TrainConfig;
+
+typedef struct Experiment {
+    const char *name; /* default: the file's path without configs/ and .yaml, '/' turned to '-' */
+    Task task;
+    const Node *model; /* input:, layers:, output(s): - model/graph.h */
+    const Node *data;  /* data/split.h */
+    const Node *blocks;
+    const Node
+        *root; /* the whole resolved tree: extends merged, --set applied, as config.yaml and checkpoints hold it */
+    TrainConfig train;
+} Experiment;
+
+extern const Param train_params[];
+
+/* Read a config file, apply `n_sets` assignments, check and fill. data.root is resolved here and written into the tree:
+ * --set, else the file's own, else the environment's SANDGLASS_DATA, else "data". On failure err lists up to 20
+ * mistakes. */
+Err config_load_file(Experiment *out, const char *path, int n_sets, const char *const *sets, Arena *arena, Error *err);
+/* The same from text, for the config that a checkpoint carries. */
+Err config_load_text(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
+                     Arena *arena, Error *err);
+
+/* A params struct to fill and its table. */
+typedef struct FillTarget {
+    const Param *params;
+    void *object;
+} FillTarget;
+
+/* Fill targets from maps. Earlier maps win over later ones; a key in no table, unless named in `ignore`, is an error
+ * with the nearest known name; a required knob that is nowhere is an error at maps[0]. A map may be NULL or NODE_NULL
+ * (nothing given). All mistakes are collected in err. */
+typedef struct FillSpec {
+    const char *what;          /* goes in front of the words: "model.layers[4] 'enc2' (conv2d)" */
+    Mark mark;                 /* for what is missing when maps[0] is NULL */
+    const Node *maps[4];       /* up to 4, NULL-padded */
+    FillTarget targets[4];     /* up to 4, zero-padded; defaults are set first */
+    const char *const *ignore; /* keys that someone else reads; NULL-terminated, or NULL */
+} FillSpec;
+Err config_fill(const FillSpec *spec, Arena *arena, Error *err);
+
+/* A kind as the config writes it: `adam` | `adam: {beta1: 0.8}` | `conv2d: 16` | `{kind: adam, beta1: 0.8}`.
+ * `name` is the kind's name and `args` its map (NULL when none). A bare value stays the scalar or list it is:
+ * config_fill puts it under the first table's first row. In the `{kind: adam, ...}` form `args` is the whole map:
+ * config_fill passes over a key `kind` that no table knows. In the `adam: {...}` form other keys beside the kind's are
+ * an error. */
+typedef struct KindRef {
+    const char *name;
+    Mark mark; /* of the name */
+    const Node *args;
+} KindRef;
+Err config_kind(KindRef *out, const Node *node, const char *what, Error *err);
+
+/* Report "unknown WHAT 'NAME', did you mean 'NEAREST'?" at ref's mark, with the known names when they are few. */
+Err config_unknown_kind(const KindRef *ref, const char *what, const char *const *known, Error *err);
+
+#endif

@@ -1,0 +1,365 @@
+/* compile.c - graph + weights + mode + batch size -> Program.
+ *
+ * One pass over the nodes in order records forward, one pass backwards records gradients. Before them it is decided
+ * which nodes are computed at all, which activations disappear into their producer (`fused`), and which final sigmoid
+ * or softmax is left to a loss. `home` of a node is the node whose LayerBuild holds its value: itself, or the producer
+ * it was fused into.
+ */
+#include "model/compile.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_GRADIENTS = 12 }; /* readers of one value */
+
+typedef struct NodeBuild {
+    LayerBuild layer;
+    Tensor *value; /* what readers see; NULL until recorded */
+    int home;      /* node that computes it */
+    int n_readers; /* nodes and losses that read it, in this program */
+    bool needed;   /* computed in this program */
+    bool kept;     /* somebody outside reads it: output, loss, activity penalty */
+    bool learns;   /* it or something before it has trained weights: needs a gradient */
+    int n_gradients;
+    Tensor *gradient[MAX_GRADIENTS];
+} NodeBuild;
+
+typedef struct Compiler {
+    const CompileSpec *spec;
+    const Graph *graph;
+    Build *b;
+    NodeBuild *nodes;
+    Tensor *input;
+    int *losses_on;  /* per loss: the node whose value it reads (its node, or that node's source); -1: the input */
+    bool *penalised; /* per node */
+    Error *err;
+} Compiler;
+
+bool compile_ends_in(const Graph *graph, int node, bool softmax) {
+    const GraphNode *n = &graph->nodes[node];
+    if (softmax) return n->kind->is_softmax && n->kind->is_softmax(n->params);
+    return n->kind->act && n->kind->act(n->params).kind == ACT_SIGMOID;
+}
+
+/* ---- decisions
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static bool skipped(const Compiler *c, int i) {
+    return !c->spec->training && c->graph->nodes[i].kind->training_only;
+}
+
+static void need(Compiler *c, int i) {
+    if (i < 0 || c->nodes[i].needed) return;
+    c->nodes[i].needed = true;
+    for (int k = 0; k < c->graph->nodes[i].n_src; k++) need(c, c->graph->nodes[i].src[k]);
+    need(c, c->graph->nodes[i].partner);
+}
+
+static void keep(Compiler *c, int i) {
+    if (i < 0) return;
+    c->nodes[i].kept = true;
+    need(c, i);
+}
+
+static bool has_penalty(const GraphNode *n) {
+    return n->activity_l1 > 0 || n->activity_l2 > 0;
+}
+
+static void choose_nodes(Compiler *c) {
+    const CompileSpec *s = c->spec;
+    for (int k = 0; k < s->n_losses; k++) {
+        int node = s->losses[k].node;
+        c->losses_on[k] = s->losses[k].logits ? c->graph->nodes[node].src[0] : node;
+        keep(c, c->losses_on[k]);
+    }
+    if (!s->training)
+        for (int k = 0; k < c->graph->n_outputs; k++) keep(c, c->graph->outputs[k]);
+    for (int k = 0; k < s->n_outputs; k++) keep(c, graph_find(c->graph, s->outputs[k]));
+    for (int i = 0; i < c->graph->n; i++) {
+        if (!s->training || !has_penalty(&c->graph->nodes[i])) continue;
+        c->penalised[i] = true;
+        keep(c, i);
+    }
+    for (int i = 0; i < c->graph->n; i++) {
+        const GraphNode *n = &c->graph->nodes[i];
+        if (!c->nodes[i].needed) continue;
+        for (int k = 0; k < n->n_src; k++)
+            if (n->src[k] >= 0) c->nodes[n->src[k]].n_readers++;
+        if (n->partner >= 0) c->nodes[n->partner].kept = true;
+    }
+}
+
+/* An activation goes into its producer when that producer can take it and nobody else sees the value in between. */
+static void choose_fusion(Compiler *c) {
+    for (int i = 0; i < c->graph->n; i++) c->nodes[i].home = i;
+    for (int i = 0; i < c->graph->n; i++) {
+        const GraphNode *n = &c->graph->nodes[i];
+        int s = n->n_src == 1 ? n->src[0] : -1;
+        if (!c->nodes[i].needed || !n->kind->act || s < 0) continue;
+        const GraphNode *producer = &c->graph->nodes[s];
+        NodeBuild *p = &c->nodes[s];
+        Act act = n->kind->act(n->params);
+        if (act.kind == ACT_NONE || !producer->kind->fuses_act || p->kept || p->n_readers != 1 || p->home != s)
+            continue;
+        if (p->layer.act.kind != ACT_NONE || (c->spec->training && !act_from_dst(act))) continue;
+        if (!producer->kind->fuses_act(producer->params, act)) continue;
+        p->layer.act = act;
+        c->nodes[i].home = s;
+    }
+}
+
+/* ---- tensors
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static Tensor *value_of(const Compiler *c, int i) {
+    return i < 0 ? c->input : c->nodes[i].value;
+}
+
+static void make_weights(Compiler *c) {
+    Weights *w = c->spec->weights;
+    for (int e = 0; e < w->n; e++) {
+        const WeightEntry *entry = &w->entries[e];
+        NodeBuild *node = &c->nodes[entry->node];
+        bool trained = c->spec->training && (entry->flags & WEIGHT_TRAINED);
+        if (!node->needed) continue;
+        float *value = w->value + entry->offset;
+        node->layer.weights[entry->slot_in_node] = c->spec->training
+                                                       ? build_external(c->b, entry->name, F32, entry->shape, value)
+                                                       : build_weights(c->b, entry->name, entry->shape, value);
+        if (!trained) continue;
+        char name[512];
+        snprintf(name, sizeof(name), "gradient of %s", entry->name);
+        node->layer.diff_weights[entry->slot_in_node] = build_external(c->b, name, F32, entry->shape,
+                                                                       w->grad + entry->offset);
+        node->learns = true;
+    }
+    for (int i = 0; i < c->graph->n; i++)
+        for (int k = 0; k < c->graph->nodes[i].n_src; k++) {
+            int s = c->graph->nodes[i].src[k];
+            if (s >= 0 && c->nodes[s].learns) c->nodes[i].learns = true;
+        }
+}
+
+static void add_gradient(Compiler *c, int i, Tensor *gradient) {
+    if (i < 0 || !gradient) return;
+    NodeBuild *n = &c->nodes[c->nodes[i].home];
+    if (n->n_gradients == MAX_GRADIENTS) {
+        Tensor *sum = op_sum(c->b, MAX_GRADIENTS, n->gradient);
+        n->gradient[0] = sum;
+        n->n_gradients = 1;
+    }
+    n->gradient[n->n_gradients++] = gradient;
+}
+
+/* ---- forward
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static void record_forward(Compiler *c) {
+    for (int i = 0; i < c->graph->n; i++) {
+        const GraphNode *n = &c->graph->nodes[i];
+        NodeBuild *node = &c->nodes[i];
+        LayerBuild *l = &node->layer;
+        if (!node->needed) continue;
+        if (node->home != i || skipped(c, i)) {
+            node->value = node->home != i ? c->nodes[node->home].value : value_of(c, n->src[0]);
+            continue;
+        }
+        build_scope(c->b, n->name);
+        l->params = n->params;
+        l->training = c->spec->training;
+        l->n_src = n->n_src;
+        l->number = (uint32_t)i;
+        for (int k = 0; k < n->n_src; k++) l->src[k] = value_of(c, n->src[k]);
+        if (n->partner >= 0) l->partner = &c->nodes[n->partner].layer;
+        n->kind->forward(c->b, l);
+        node->value = l->dst;
+        if (build_failed(c->b)) return;
+    }
+}
+
+/* ---- activity penalties
+ * -------------------------------------------------------------------------------------------------- */
+
+typedef struct Penalty {
+    float l1, l2; /* divided by the batch */
+} Penalty;
+
+/* penalty = sum over all elements of l1 |a| + l2 a^2; its gradient l1 sign(a) + 2 l2 a. The sum runs over stretches of
+ * fixed length. */
+enum { STRETCH = 4096 };
+static void penalty_run(const NativeCall *call) {
+    const Penalty *p = call->params;
+    const float *a = call->src[0].data;
+    float *diff = call->dst[1].data;
+    double *result = call->dst[0].data, total = 0;
+    const int64_t size = call->src[0].size;
+    for (int64_t first = 0; first < size; first += STRETCH) {
+        const int64_t n = size - first < STRETCH ? size - first : STRETCH;
+        const float *x = a + first;
+        float *d = diff + first, l1 = 0, l2 = 0;
+#pragma omp simd reduction(+ : l1, l2)
+        for (int64_t i = 0; i < n; i++) {
+            float v = x[i], sign = (float)(v > 0) - (float)(v < 0);
+            l1 += v * sign;
+            l2 += v * v;
+            d[i] = p->l1 * sign + 2 * p->l2 * v;
+        }
+        total += (double)p->l1 * l1 + (double)p->l2 * l2;
+    }
+    result[LOSS_SUM] = total;
+}
+
+static void penalty_total(const NativeCall *call) {
+    double *total = call->dst[0].data, sum = 0;
+    for (int k = 0; k < call->n_src; k++) sum += ((const double *)call->src[k].data)[LOSS_SUM];
+    memset(total, 0, sizeof(double) * LOSS_RESULTS);
+    total[LOSS_SUM] = sum;
+    total[LOSS_WEIGHT] = 1;
+}
+
+static void record_penalties(Compiler *c) {
+    NativeSpec total = {.name = "activity", .fn = penalty_total, .layout = NATIVE_DENSE, .n_dst = 1};
+    build_scope(c->b, "activity");
+    for (int i = 0; i < c->graph->n; i++) {
+        const GraphNode *n = &c->graph->nodes[i];
+        if (!c->penalised[i]) continue;
+        Tensor *value = c->nodes[i].value;
+        const float batch = (float)tensor_shape(value).dim[0];
+        Penalty params = {(float)n->activity_l1 / batch, (float)n->activity_l2 / batch};
+        Tensor *result = build_tensor(c->b, F64, SHAPE(LOSS_RESULTS));
+        Tensor *diff = build_tensor(c->b, F32, tensor_shape(value));
+        op_native(c->b, &(NativeSpec){.name = "activity_penalty",
+                                      .fn = penalty_run,
+                                      .layout = NATIVE_ELEMENTWISE,
+                                      .params = &params,
+                                      .params_bytes = sizeof(params),
+                                      .n_src = 1,
+                                      .src = {value},
+                                      .n_dst = 2,
+                                      .dst = {result, diff}});
+        if (c->nodes[i].learns) add_gradient(c, i, diff);
+        if (total.n_src == NATIVE_MAX_ARGS) {
+            build_fail(c->b, "more than %d layers with activity penalties", NATIVE_MAX_ARGS);
+            return;
+        }
+        total.src[total.n_src++] = result;
+    }
+    if (total.n_src == 0) return;
+    total.dst[0] = build_tensor(c->b, F64, SHAPE(LOSS_RESULTS));
+    op_native(c->b, &total);
+    build_output(c->b, "activity", total.dst[0]);
+}
+
+/* ---- losses
+ * --------------------------------------------------------------------------------------------------------------- */
+
+static Shape target_shape(const LossTerm *term, Shape value) {
+    if (term->target_type == S32) return SHAPE(value.dim[0]);
+    if (term->target_type == F32) return value;
+    Shape mask = {.rank = value.rank - 1, .dim = {value.dim[0]}};
+    for (int i = 1; i < mask.rank; i++) mask.dim[i] = value.dim[i + 1];
+    return mask;
+}
+
+static void record_losses(Compiler *c) {
+    build_scope(c->b, "loss");
+    for (int k = 0; k < c->spec->n_losses; k++) {
+        const LossTerm *term = &c->spec->losses[k];
+        int node = c->losses_on[k];
+        Tensor *value = value_of(c, node);
+        Shape shape = tensor_shape(value);
+        Tensor *target = build_external(c->b, term->target, term->target_type, target_shape(term, shape), NULL);
+        Tensor *result = build_tensor(c->b, F64, SHAPE(LOSS_RESULTS));
+        Tensor *diff = c->spec->training ? build_tensor(c->b, F32, shape) : NULL;
+        op_native(c->b, &(NativeSpec){.name = term->name,
+                                      .fn = term->fn,
+                                      .layout = NATIVE_DENSE,
+                                      .params = term->params,
+                                      .params_bytes = term->params_bytes,
+                                      .n_src = 2,
+                                      .src = {value, target},
+                                      .n_dst = diff ? 2 : 1,
+                                      .dst = {result, diff}});
+        if (diff && node >= 0 && c->nodes[node].learns) add_gradient(c, node, diff);
+        char name[256];
+        snprintf(name, sizeof(name), "loss:%s", term->name);
+        build_output(c->b, name, result);
+    }
+}
+
+/* ---- backward
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static void record_backward(Compiler *c) {
+    for (int i = c->graph->n - 1; i >= 0; i--) {
+        const GraphNode *n = &c->graph->nodes[i];
+        NodeBuild *node = &c->nodes[i];
+        LayerBuild *l = &node->layer;
+        if (node->n_gradients == 0 || !node->learns || build_failed(c->b)) continue;
+        build_scope(c->b, n->name);
+        l->diff_dst = op_sum(c->b, node->n_gradients, node->gradient);
+        for (int k = 0; k < n->n_src; k++) {
+            l->diff_src[k] = NULL;
+            l->want_diff_src[k] = n->src[k] >= 0 && c->nodes[n->src[k]].learns;
+        }
+        if (!n->kind->backward) {
+            build_fail(c->b, "a '%s' layer has no gradient, but weights before it are to be trained", n->kind->name);
+            return;
+        }
+        n->kind->backward(c->b, l);
+        for (int k = 0; k < n->n_src; k++)
+            if (l->want_diff_src[k]) add_gradient(c, n->src[k], l->diff_src[k]);
+    }
+}
+
+/* ---- all of it
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void record_outputs(Compiler *c) {
+    for (int k = 0; k < c->spec->n_outputs; k++)
+        build_output(c->b, c->spec->outputs[k], value_of(c, graph_find(c->graph, c->spec->outputs[k])));
+    if (c->spec->training) return;
+    for (int k = 0; k < c->graph->n_outputs; k++) {
+        int node = c->graph->outputs[k];
+        build_output(c->b, c->graph->nodes[node].name, value_of(c, node));
+    }
+}
+
+static Err check_outputs(const CompileSpec *spec, Error *err) {
+    for (int k = 0; k < spec->n_outputs; k++) {
+        if (graph_find(spec->graph, spec->outputs[k]) >= 0) continue;
+        return err_set(err, ERR_CONFIG, "the network has no layer '%s'", spec->outputs[k]);
+    }
+    return OK;
+}
+
+Err compile_program(Program **out, const CompileSpec *spec, Error *err) {
+    *out = NULL;
+    TRY(check_outputs(spec, err));
+    const int n = spec->graph->n;
+    Shape input = spec->input.rank ? spec->input : spec->graph->input;
+    Arena *arena = arena_new();
+    Compiler c = {.spec = spec, .graph = spec->graph, .err = err};
+    c.nodes = ARENA_ARRAY(arena, NodeBuild, n);
+    c.losses_on = ARENA_ARRAY(arena, int, spec->n_losses + 1);
+    c.penalised = ARENA_ARRAY(arena, bool, n);
+
+    Err code = graph_infer(spec->graph, input, ARENA_ARRAY(arena, Shape, n), err);
+    if (code == OK) {
+        choose_nodes(&c);
+        choose_fusion(&c);
+        c.b = build_new(spec->engine, &(BuildOptions){.training = spec->training, .separate = spec->separate});
+        c.input = build_external(c.b, "input", F32, input, NULL);
+        make_weights(&c);
+        record_forward(&c);
+        if (!build_failed(c.b)) record_outputs(&c);
+        if (!build_failed(c.b)) record_losses(&c);
+        if (!build_failed(c.b)) record_penalties(&c);
+        if (spec->training && !build_failed(c.b)) record_backward(&c);
+        code = build_finish(out, c.b, err);
+    }
+    arena_free(arena);
+    return code;
+}

@@ -1,0 +1,53 @@
+/* compile.h - graph + weights + mode + batch size -> Program.
+ *
+ * Training: forward, losses, backward, gradients of the trained weights overwritten in weights->grad. Inference:
+ * forward only, training-only layers left out, running statistics used. What it arranges on the way: activations fused
+ * into their producers; a final sigmoid or softmax left to the loss; nothing computed for gradients nobody needs; sums
+ * where a value has several readers.
+ */
+#ifndef SANDGLASS_MODEL_COMPILE_H
+#define SANDGLASS_MODEL_COMPILE_H
+
+#include "engine/engine.h"
+#include "model/weights.h"
+
+/* What a loss leaves behind; the value is sum / weight (see train/loss.h). Layout of the dst[0] argument of a loss
+ * (F64). */
+enum { LOSS_SUM, LOSS_WEIGHT, LOSS_RESULTS = 8 };
+
+/* A loss on one node, as the program calls it:
+ *   src[0] value of the node (F32, dense), or of its logits; src[1] target; src[2] weights per class, when given
+ *   dst[0] F64[LOSS_RESULTS]; dst[1] (training only) gradient of src[0], to be overwritten */
+typedef struct LossTerm {
+    const char *name; /* names its results: program_read(p, "loss:NAME") */
+    int node;
+    bool logits; /* wants the value before the node's final sigmoid or softmax, and gives the gradient there */
+    NativeFn fn;
+    const void *params;
+    size_t params_bytes;
+    const char *target; /* external tensor it reads; terms with the same name share it */
+    DType target_type;  /* U8 mask (N,H,W), S32 label (N), F32 (the node's shape) */
+} LossTerm;
+
+typedef struct CompileSpec {
+    Engine *engine;
+    const Graph *graph;
+    Weights *weights;
+    bool training;
+    bool separate; /* BuildOptions.separate */
+    Shape input;   /* with the batch; rank 0: the graph's own with batch 1 */
+    int n_losses;  /* in an inference program they give values, no gradients */
+    const LossTerm *losses;
+    int n_outputs; /* nodes to keep readable by name; graph outputs are kept in inference programs always */
+    const char *const *outputs;
+} CompileSpec;
+
+/* External tensors of the program: "input" (F32, dense N,C,H,W), the losses' targets. Outputs: node names, "loss:NAME",
+ * and "activity" (F64[LOSS_RESULTS]: LOSS_SUM is the sum of all activity penalties) when a node has one.
+ * weights->value and ->grad are bound by address: they must not move while the program lives. */
+Err compile_program(Program **out, const CompileSpec *spec, Error *err);
+
+/* Whether `node` ends in a sigmoid (or softmax) that a loss may take over. */
+bool compile_ends_in(const Graph *graph, int node, bool softmax);
+
+#endif

@@ -1,0 +1,53 @@
+/* weights.h - all weights of a network in flat arrays, so that optimizer, clipping, averaging and saving are single
+ * loops.
+ *
+ * value, grad and the optimizer's slots are parallel arrays of `size` floats; an entry occupies [offset, offset +
+ * count), offsets are multiples of 16 floats and the gaps hold zeros. Trained entries come first (`trained_size`),
+ * buffers behind them.
+ */
+#ifndef SANDGLASS_MODEL_WEIGHTS_H
+#define SANDGLASS_MODEL_WEIGHTS_H
+
+#include "model/graph.h"
+
+enum { WEIGHTS_MAX_SLOTS = 4 };
+
+typedef struct WeightEntry {
+    const char *name; /* "enc1/conv2d1/weights" */
+    Shape shape;
+    int flags; /* WeightFlags; WEIGHT_TRAINED is off for frozen layers */
+    int64_t offset, count;
+    const char *init;
+    int64_t fan_in, fan_out;
+    int node, slot_in_node; /* which layer's which declaration */
+} WeightEntry;
+
+typedef struct Weights {
+    int n;
+    WeightEntry *entries;
+    int64_t size, trained_size; /* floats, gaps included */
+    int64_t count;              /* parameters, gaps and buffers left out */
+    float *value;               /* size */
+    float *grad;                /* trained_size */
+    int n_slots;
+    float *slot[WEIGHTS_MAX_SLOTS]; /* trained_size each */
+} Weights;
+
+/* Declare and allocate (zeros) for the graph at its own input shape. */
+Err weights_new(Weights **out, const Graph *graph, Error *err);
+void weights_free(Weights *weights);
+/* Take n optimizer slots (zeros). */
+Err weights_add_slots(Weights *weights, int n, Error *err);
+/* Fill every entry by its initializer; entry i draws from stream (seed, RNG_INIT, i). */
+Err weights_init(Weights *weights, uint64_t seed, Error *err);
+const WeightEntry *weights_find(const Weights *weights, const char *name);
+
+/* Initializers: zeros, ones, constant: V, uniform: LIMIT, normal: DEVIATION, glorot_uniform, glorot_normal (Glorot &
+ * Bengio 2010), he_uniform, he_normal (He et al. 2015), lecun_uniform, lecun_normal, orthogonal (Saxe et al. 2014),
+ * torch (PyTorch's default for convolutions and linear layers: uniform, limit 1/sqrt(fan_in)). One row of a table in
+ * weights.c each. NULL-terminated names: */
+extern const char *const initializer_names[];
+/* NULL when `init` is well-formed, else a phrase in `phrase`. */
+const char *initializer_check(const char *init, char phrase[PARAM_PHRASE_BYTES]);
+
+#endif
