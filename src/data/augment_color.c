@@ -1,0 +1,143 @@
+/* augment_color.c - changes of values: colour, noise, and holes. Masks stay, except below holes. */
+#include "data/augment_kinds.h"
+
+#include "data/window.h"
+
+#include <math.h>
+#include <string.h>
+
+static double full_scale(const Image *image) {
+    return image->depth == 8 ? 255 : image->depth == 16 ? 65535 : 1;
+}
+
+/* ---- colour ------------------------------------------------------------------------------------------------------ */
+
+typedef struct Color {
+    double brightness, contrast, saturation, hue;
+} Color;
+
+static const Param color_params[] = {{"brightness", PARAM_FLOAT, offsetof(Color, brightness), "0.2", 0, 1, NULL,
+                                      "values are shifted by up to this part of the full scale"},
+                                     {"contrast", PARAM_FLOAT, offsetof(Color, contrast), "0.2", 0, 1, NULL,
+                                      "distance from the picture's mean changes by up to this part"},
+                                     {"saturation", PARAM_FLOAT, offsetof(Color, saturation), "0.2", 0, 1, NULL,
+                                      "distance from grey changes by up to this part; RGB only"},
+                                     {"hue", PARAM_FLOAT, offsetof(Color, hue), "0.02", 0, 0.5, NULL,
+                                      "colours turn by up to this part of the circle; RGB only"},
+                                     {0}};
+
+/* The matrix that turns chroma by an angle and scales it, luminance (Rec. 601) kept: in YIQ a turn in the I-Q plane. */
+static void chroma_matrix(double angle, double saturation, double m[3][3]) {
+    static const double to_yiq[3][3] = {{0.299, 0.587, 0.114}, {0.5959, -0.2746, -0.3213}, {0.2115, -0.5227, 0.3112}};
+    static const double to_rgb[3][3] = {{1, 0.956, 0.619}, {1, -0.272, -0.647}, {1, -1.106, 1.703}};
+    double c = saturation * cos(angle), s = saturation * sin(angle);
+    const double turn[3][3] = {{1, 0, 0}, {0, c, -s}, {0, s, c}};
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 3; j++) {
+            m[i][j] = 0;
+            for (int k = 0; k < 3; k++)
+                for (int l = 0; l < 3; l++) m[i][j] += to_rgb[i][k] * turn[k][l] * to_yiq[l][j];
+        }
+    }
+}
+
+static Err color_apply(const void *params, Rng *rng, Sample *sample, Error *err) {
+    const Color *p = params;
+    Image *image = &sample->image;
+    double shift = rng_range(rng, -p->brightness, p->brightness) * full_scale(image);
+    double contrast = 1 + rng_range(rng, -p->contrast, p->contrast);
+    double saturation = 1 + rng_range(rng, -p->saturation, p->saturation);
+    double angle = rng_range(rng, -p->hue, p->hue) * 6.28318530717958647692;
+    size_t c = (size_t)image->channels, colors = c >= 3 ? 3 : 1; /* alpha, if there is one, stays */
+    size_t n = (size_t)image->width * (size_t)image->height;
+    double mean = 0, m[3][3];
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < colors; k++) mean += image_get(image, i * c + k);
+    mean /= (double)(n * colors);
+    chroma_matrix(angle, saturation, m);
+    for (size_t i = 0; i < n; i++) {
+        double v[3] = {0};
+        for (size_t k = 0; k < colors; k++) v[k] = mean + contrast * (image_get(image, i * c + k) - mean) + shift;
+        for (size_t k = 0; k < colors; k++)
+            image_put(image, i * c + k, colors == 1 ? v[0] : m[k][0] * v[0] + m[k][1] * v[1] + m[k][2] * v[2]);
+    }
+    return OK;
+}
+
+const AugmentKind augment_color = {.name = "color",
+                                   .doc = "change brightness, contrast, saturation and hue",
+                                   .params = color_params,
+                                   .params_bytes = sizeof(Color),
+                                   .apply = color_apply};
+
+/* ---- noise ------------------------------------------------------------------------------------------------------- */
+
+typedef struct Noise {
+    double std;
+} Noise;
+
+static const Param noise_params[] = {
+    {"std", PARAM_FLOAT, offsetof(Noise, std), "0.05", 0, 10, NULL,
+     "largest deviation, as a part of the full scale; each picture gets one between 0 and it"},
+    {0}};
+
+static Err noise_apply(const void *params, Rng *rng, Sample *sample, Error *err) {
+    const Noise *p = params;
+    Image *image = &sample->image;
+    double deviation = rng_range(rng, 0, p->std) * full_scale(image);
+    size_t n = (size_t)image->width * (size_t)image->height * (size_t)image->channels;
+    for (size_t i = 0; i < n; i++) image_put(image, i, image_get(image, i) + deviation * rng_normal(rng));
+    return OK;
+}
+
+const AugmentKind augment_noise = {.name = "noise",
+                                   .doc = "add normally distributed noise to every value",
+                                   .params = noise_params,
+                                   .params_bytes = sizeof(Noise),
+                                   .apply = noise_apply};
+
+/* ---- cutout ------------------------------------------------------------------------------------------------------ */
+
+typedef struct Cutout {
+    int64_t holes;
+    double size;
+    bool ignore;
+} Cutout;
+
+static const Param cutout_params[] = {
+    {"holes", PARAM_INT, offsetof(Cutout, holes), "1", 0, 1000, NULL, "rectangles that are covered"},
+    {"size", PARAM_FLOAT, offsetof(Cutout, size), "0.25", 0, 1, NULL,
+     "largest side of a hole, as a part of the picture's"},
+    {"ignore", PARAM_BOOL, offsetof(Cutout, ignore), "true", 0, 0, NULL,
+     "leave the covered pixels out of loss and scores; false: they have to be guessed"},
+    {0}};
+
+enum { MAX_CHANNELS = 1024 };
+
+/* Devries & Taylor 2017, with holes of random sides, filled with the picture's mean. */
+static Err cutout_apply(const void *params, Rng *rng, Sample *sample, Error *err) {
+    const Cutout *p = params;
+    Image *image = &sample->image, *mask = &sample->mask;
+    double mean[MAX_CHANNELS];
+    if (image->channels > MAX_CHANNELS) return err_set(err, ERR_DATA, "cutout: more than %d channels", MAX_CHANNELS);
+    image_mean(image, mean);
+    for (int64_t hole = 0; hole < p->holes; hole++) {
+        int64_t height = 1 + (int64_t)(rng_range(rng, 0, p->size) * image->height);
+        int64_t width = 1 + (int64_t)(rng_range(rng, 0, p->size) * image->width);
+        int64_t y0 = rng_below(rng, image->height), x0 = rng_below(rng, image->width);
+        for (int64_t y = y0; y < y0 + height && y < image->height; y++) {
+            for (int64_t x = x0; x < x0 + width && x < image->width; x++) {
+                size_t at = (size_t)y * (size_t)image->width + (size_t)x, c = (size_t)image->channels;
+                for (size_t k = 0; k < c; k++) image_put(image, at * c + k, mean[k]);
+                if (p->ignore && mask->data != NULL) mask->u8[at] = MASK_IGNORE;
+            }
+        }
+    }
+    return OK;
+}
+
+const AugmentKind augment_cutout = {.name = "cutout",
+                                    .doc = "cover rectangles with the picture's mean",
+                                    .params = cutout_params,
+                                    .params_bytes = sizeof(Cutout),
+                                    .apply = cutout_apply};

@@ -1,0 +1,92 @@
+/* normalize.c - pictures to the planes a network sees, and back. */
+#include "data/split.h"
+
+#include <string.h>
+
+/* value of the picture -> value of the network: (value - mean) * scale */
+typedef struct Channel {
+    float mean, scale;
+} Channel;
+
+static double full_scale(int depth) {
+    return depth == 8 ? 255 : depth == 16 ? 65535 : 1;
+}
+
+static double of_channel(const ParamList *list, int channel, double otherwise) {
+    return list->n == 0 ? otherwise : list->n == 1 ? list->floats[0] : list->floats[channel % list->n];
+}
+
+/* mean and std are on the scale of config->depth; a picture of another depth is brought to it. */
+static Channel channel_of(const DataConfig *config, int channel, int depth) {
+    bool given = config->mean.n > 0 || config->std.n > 0;
+    double unit = given && depth != 32 && config->depth != 32 ? full_scale(config->depth) / full_scale(depth) : 1;
+    double mean = of_channel(&config->mean, channel, 0);
+    double std = of_channel(&config->std, channel, full_scale(given && depth != 32 ? config->depth : depth));
+    return (Channel){.mean = (float)(mean / unit), .scale = (float)(unit / std)};
+}
+
+/* One row of one channel; the three depths and the usual strides are loops of their own, so that each is vectorised. */
+static void row_u8(const uint8_t *restrict src, int n, int stride, Channel c, float *restrict dst) {
+    switch (stride) {
+    case 1:
+        for (int i = 0; i < n; i++) dst[i] = ((float)src[i] - c.mean) * c.scale;
+        break;
+    case 3:
+        for (int i = 0; i < n; i++) dst[i] = ((float)src[3 * i] - c.mean) * c.scale;
+        break;
+    default:
+        for (int i = 0; i < n; i++) dst[i] = ((float)src[(size_t)stride * (size_t)i] - c.mean) * c.scale;
+    }
+}
+
+static void row_u16(const uint16_t *restrict src, int n, int stride, Channel c, float *restrict dst) {
+    for (int i = 0; i < n; i++) dst[i] = ((float)src[(size_t)stride * (size_t)i] - c.mean) * c.scale;
+}
+
+static void row_f32(const float *restrict src, int n, int stride, Channel c, float *restrict dst) {
+    for (int i = 0; i < n; i++) dst[i] = (src[(size_t)stride * (size_t)i] - c.mean) * c.scale;
+}
+
+void data_normalize_padded(const DataConfig *config, const Image *image, int height, int width, float *dst) {
+    size_t row = (size_t)width, plane = (size_t)height * row;
+    int across = image->width, channels = image->channels;
+    for (int k = 0; k < channels; k++) {
+        Channel c = channel_of(config, k, image->depth);
+        float *to = dst + (size_t)k * plane;
+        /* rows without a gap between them are one long row */
+        bool joined = across == width;
+        int n_rows = joined ? 1 : image->height, n = joined ? image->height * across : across;
+        for (int y = 0; y < n_rows; y++, to += row) {
+            size_t from = (size_t)y * (size_t)across * (size_t)channels + (size_t)k;
+            if (image->depth == 8)
+                row_u8(image->u8 + from, n, channels, c, to);
+            else if (image->depth == 16)
+                row_u16(image->u16 + from, n, channels, c, to);
+            else
+                row_f32(image->f32 + from, n, channels, c, to);
+            if (!joined) memset(to + across, 0, (row - (size_t)across) * sizeof(float));
+        }
+        size_t filled = (size_t)image->height * row;
+        memset(dst + (size_t)k * plane + filled, 0, (plane - filled) * sizeof(float));
+    }
+}
+
+void data_normalize(const DataConfig *config, const Image *image, float *dst) {
+    data_normalize_padded(config, image, image->height, image->width, dst);
+}
+
+Err data_to_image(const DataConfig *config, const float *planes, int channels, int height, int width, Image *out,
+                  Error *err) {
+    TRY(image_new(out, width, height, channels, 8, err));
+    size_t plane = (size_t)height * (size_t)width;
+    for (int k = 0; k < channels; k++) {
+        Channel c = channel_of(config, k, config->depth);
+        float to_8_bit = (float)(255 / full_scale(config->depth));
+        for (size_t i = 0; i < plane; i++) {
+            float value = (planes[(size_t)k * plane + i] / c.scale + c.mean) * to_8_bit;
+            value = value > 0 ? value < 255 ? value : 255 : 0; /* NaN becomes 0 */
+            out->u8[i * (size_t)channels + (size_t)k] = (uint8_t)(value + 0.5F);
+        }
+    }
+    return OK;
+}

@@ -1,0 +1,103 @@
+/* split.h - the `data:` section: opens a split through its dataset kind, maps masks to classes, prepares samples for a
+ * network.
+ *
+ *     data:
+ *       kind: folder
+ *       root: DIR                # see config.h
+ *       classes: [sky, road]     # names in order of the mask values; or {sky: [128, 128, 128], ...}: with colours,
+ *                                # for pictures of masks and for `mask: color`
+ *       ignore: 11               # mask value(s) left out of loss and scores; colours: r, g, b one after the other
+ *       mask: index              # index | binary (0 and 255, or 0 and 1) | color
+ *       mean: [..]               # per channel on the data's own scale (0..255 for 8 bit); default: 0
+ *       std: [..]                # likewise; default: the full scale (255, 65535, 1), so that values are 0..1
+ *       channels: 3              # convert to; default: as the data
+ *       size: [360, 480]         # height, width of what the network gets; default: as the data
+ *       fit: exact               # exact (else error) | resize | crop (the middle) | pad (centred; the mean, ignored)
+ *       cache_mb: 1024           # decoded samples a split keeps in memory, at most; 0: none
+ *       KNOB: ..                 # knobs of the kind that all splits share
+ *       train: {KNOB: ..}        # a split: its own knobs, {} when it has none
+ *       val: {KNOB: ..}
+ */
+#ifndef SANDGLASS_DATA_SPLIT_H
+#define SANDGLASS_DATA_SPLIT_H
+
+#include "config/config.h"
+#include "data/dataset.h"
+
+typedef struct DataConfig {
+    const char *root;
+    int64_t channels, size[2];
+    int fit;
+    int mask;
+    ParamList ignore;    /* ints */
+    ParamList mean, std; /* floats */
+    int64_t cache_mb;
+    int depth; /* of the data, which mean and std are for; before a split was opened: 16 when they are beyond 255 */
+    int n_classes;
+    const char **class_names;
+    uint8_t (*palette)[3]; /* n_classes; given or default */
+    bool has_palette;      /* the palette was given, not made up */
+} DataConfig;
+enum { FIT_EXACT, FIT_RESIZE, FIT_CROP, FIT_PAD };
+enum { MASK_INDEX, MASK_BINARY, MASK_COLOR };
+
+typedef struct Split Split;
+
+/* The section's common keys, as a table for people. */
+extern const Param data_params[];
+
+/* The common keys of the section, without opening data (class names may come from the dataset later: n_classes 0). */
+Err data_config_read(DataConfig *out, const Experiment *experiment, Arena *arena, Error *err);
+/* Whether the config has this split. */
+bool split_exists(const Experiment *experiment, const char *name);
+/* Names of all splits, in the order of the text; in the arena, NULL-terminated. */
+const char *const *split_names(const Experiment *experiment, Arena *arena);
+Err split_open(Split **out, const Experiment *experiment, const char *name, Error *err);
+void split_close(Split *split);
+
+const DatasetInfo *split_info(const Split *split);
+const DataConfig *split_config(const Split *split); /* with class names and palette completed from the dataset */
+/* Shape of what the network gets: 1,C,H,W. H and W are 0 when they vary. */
+void split_shape(const Split *split, int64_t shape[4]);
+void split_sample_name(const Split *split, int64_t i, char *text, size_t bytes);
+
+/* Read sample i, decoded, mapped and fitted, from the cache when it is there: image with the network's channels, mask
+ * with class indices and MASK_IGNORE. A value that is no class is an error that names file, pixel, value, the mask's
+ * histogram and a likely cure. Safe to call from several threads when the kind is parallel. */
+Err split_read(Split *split, int64_t i, Sample *out, Error *err);
+
+/* The same without a copy, when the sample is in memory already: the view's images belong to the split, stay until
+ * split_close and must not be changed. False: it has to be read. */
+bool split_peek(Split *split, int64_t i, Sample *view);
+
+/* Pixels per class over the split, images that hold the class, ignored pixels; reads every mask. counts: n_classes + 1.
+ */
+typedef struct ClassStats {
+    int64_t *pixels;       /* n_classes + 1; the last is ignored */
+    int64_t *images;       /* n_classes */
+    int64_t *image_pixels; /* n_classes: all pixels of the images that hold the class */
+} ClassStats;
+Err split_class_stats(Split *split, ClassStats *out, Arena *arena, Error *err);
+/* Eigen & Fergus 2015: median over classes of f, divided by f(c), f(c) = pixels / image_pixels. Absent classes get 0.
+ */
+void class_weights_median_frequency(const ClassStats *stats, int n_classes, float *weights);
+void class_weights_inverse(const ClassStats *stats, int n_classes,
+                           float *weights); /* total / (n * pixels), mean about 1 */
+
+/* Read every sample and report every problem (up to ERROR_MAX); ERR_STOPPED when `progress` (may be NULL), which hears
+ * of samples done, returns false. */
+typedef bool (*SplitProgress)(void *context, int64_t done, int64_t n);
+Err split_check(Split *split, SplitProgress progress, void *context, Error *err);
+
+/* Mean and deviation per channel on the data's own scale. */
+Err split_channel_stats(Split *split, double *mean, double *deviation, Error *err);
+
+/* Image to planes: dst[c][y][x] = (value - mean[c]) / std[c], 32-bit floats, as the network sees it. */
+void data_normalize(const DataConfig *config, const Image *image, float *dst);
+/* The same into planes of at least the image's size; what is right of it and below becomes 0. */
+void data_normalize_padded(const DataConfig *config, const Image *image, int height, int width, float *dst);
+/* The way back, to an 8-bit picture (clamped); planes c,h,w. */
+Err data_to_image(const DataConfig *config, const float *planes, int channels, int height, int width, Image *out,
+                  Error *err);
+
+#endif

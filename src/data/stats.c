@@ -1,0 +1,203 @@
+/* stats.c - what all samples of a split have to say: class counts and weights, mean and deviation, mistakes. */
+#include "data/split.h"
+
+#include "data/window.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- every sample once ------------------------------------------------------------------------------------------- */
+
+typedef struct Visit {
+    void (*see)(void *context, int64_t i, const Sample *sample); /* from several threads, each i once; NULL: nothing */
+    void *context;
+    bool keep_going; /* behind a sample that cannot be read */
+    SplitProgress progress;
+    void *progress_context;
+} Visit;
+
+static Err see_one(Split *split, int64_t i, const Visit *visit, Error *err) {
+    Sample sample;
+    if (split_peek(split, i, &sample)) {
+        if (visit->see != NULL) visit->see(visit->context, i, &sample);
+        return OK;
+    }
+    TRY(split_read(split, i, &sample, err));
+    if (visit->see != NULL) visit->see(visit->context, i, &sample);
+    image_free(&sample.image);
+    image_free(&sample.mask);
+    return OK;
+}
+
+/* Visit all samples, in parallel; the first mistakes in order of the samples come out in err, whatever the threads
+ * did: which samples fail is noted first, the words are had by reading those again. */
+static Err visit_all(Split *split, const Visit *visit, Error *err) {
+    int64_t n = split_info(split)->n, n_done = 0;
+    bool stop = false, stopped = false;
+    Err *codes = calloc((size_t)n, sizeof *codes);
+    if (codes == NULL) return err_set(err, ERR_MEMORY, "no memory to visit %lld samples", (long long)n);
+#pragma omp parallel for schedule(dynamic, 4)
+    for (int64_t i = 0; i < n; i++) {
+        bool skip;
+#pragma omp atomic read
+        skip = stop;
+        if (skip) continue;
+        codes[i] = see_one(split, i, visit, NULL);
+#pragma omp critical(visit_all_progress)
+        {
+            n_done++;
+            if (codes[i] != OK && !visit->keep_going) {
+#pragma omp atomic write
+                stop = true;
+            }
+            if (visit->progress != NULL && !visit->progress(visit->progress_context, n_done, n)) {
+                stopped = true;
+#pragma omp atomic write
+                stop = true;
+            }
+        }
+    }
+    Err result = OK;
+    const Visit look = {0};
+    for (int64_t i = 0; i < n; i++) {
+        if (codes[i] == OK || (result != OK && !visit->keep_going)) continue;
+        Err code = see_one(split, i, &look, err);
+        if (result == OK) result = code;
+        if (err != NULL && err->count >= ERROR_MAX) break;
+    }
+    free(codes);
+    return result == OK && stopped ? err_set(err, ERR_STOPPED, "stopped") : result;
+}
+
+Err split_check(Split *split, SplitProgress progress, void *context, Error *err) {
+    return visit_all(split, &(Visit){.keep_going = true, .progress = progress, .progress_context = context}, err);
+}
+
+/* ---- classes ----------------------------------------------------------------------------------------------------- */
+
+typedef struct ClassCount {
+    ClassStats *stats;
+    int n_classes;
+} ClassCount;
+
+static void count_classes(void *context, int64_t i, const Sample *sample) {
+    const ClassCount *c = context;
+    int64_t count[256] = {0};
+    size_t n = (size_t)sample->mask.width * (size_t)sample->mask.height;
+    for (size_t p = 0; p < n; p++) count[sample->mask.u8[p]]++;
+#pragma omp critical(count_classes)
+    {
+        for (int k = 0; k < c->n_classes; k++) {
+            c->stats->pixels[k] += count[k];
+            if (count[k] == 0) continue;
+            c->stats->images[k]++;
+            c->stats->image_pixels[k] += (int64_t)n;
+        }
+        c->stats->pixels[c->n_classes] += count[MASK_IGNORE];
+    }
+}
+
+Err split_class_stats(Split *split, ClassStats *out, Arena *arena, Error *err) {
+    int n = split_config(split)->n_classes;
+    *out = (ClassStats){.pixels = ARENA_ARRAY(arena, int64_t, n + 1),
+                        .images = ARENA_ARRAY(arena, int64_t, n + 1),
+                        .image_pixels = ARENA_ARRAY(arena, int64_t, n + 1)};
+    if (!split_info(split)->has_mask) return err_set(err, ERR_DATA, "class weights need masks, the data have none");
+    ClassCount count = {.stats = out, .n_classes = n};
+    return visit_all(split, &(Visit){.see = count_classes, .context = &count}, err);
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void class_weights_median_frequency(const ClassStats *stats, int n_classes, float *weights) {
+    double frequency[MAX_CLASSES], sorted[MAX_CLASSES];
+    int n = 0;
+    for (int k = 0; k < n_classes; k++) {
+        frequency[k] = stats->image_pixels[k] > 0 ? (double)stats->pixels[k] / (double)stats->image_pixels[k] : 0;
+        if (frequency[k] > 0) sorted[n++] = frequency[k];
+    }
+    qsort(sorted, (size_t)n, sizeof *sorted, compare_doubles);
+    double median = n == 0 ? 0 : n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    for (int k = 0; k < n_classes; k++) weights[k] = frequency[k] > 0 ? (float)(median / frequency[k]) : 0;
+}
+
+void class_weights_inverse(const ClassStats *stats, int n_classes, float *weights) {
+    double total = 0;
+    int present = 0;
+    for (int k = 0; k < n_classes; k++) {
+        total += (double)stats->pixels[k];
+        present += stats->pixels[k] > 0;
+    }
+    for (int k = 0; k < n_classes; k++)
+        weights[k] = stats->pixels[k] > 0 ? (float)(total / (present * (double)stats->pixels[k])) : 0;
+}
+
+/* ---- channels ---------------------------------------------------------------------------------------------------- */
+
+/* Per sample and channel: pixels, mean, sum of squares about it. Joined afterwards in order of the samples, so the
+ * result does not depend on the threads; joined by means (Chan et al. 1979), so large values lose nothing. */
+typedef struct Moments {
+    double n, mean, squares;
+} Moments;
+typedef struct ChannelSums {
+    int channels;
+    Moments *of; /* n samples x channels */
+} ChannelSums;
+
+/* From the counts of the 256 values: exact, and one pass over the pixels. */
+static Moments moments_of_bytes(const uint8_t *first, size_t n, size_t stride) {
+    int64_t count[256] = {0}, sum = 0;
+    for (size_t p = 0; p < n; p++) count[first[p * stride]]++;
+    for (int64_t v = 0; v < 256; v++) sum += count[v] * v;
+    Moments m = {.n = (double)n, .mean = (double)sum / (double)n};
+    for (int v = 0; v < 256; v++) m.squares += (double)count[v] * (v - m.mean) * (v - m.mean);
+    return m;
+}
+
+static Moments moments_of(const Image *image, size_t n, size_t channel) {
+    size_t c = (size_t)image->channels;
+    if (image->depth == 8) return moments_of_bytes(image->u8 + channel, n, c);
+    Moments m = {.n = (double)n};
+    double sum = 0;
+    for (size_t p = 0; p < n; p++) sum += image_get(image, p * c + channel);
+    m.mean = sum / m.n;
+    for (size_t p = 0; p < n; p++) {
+        double off = image_get(image, p * c + channel) - m.mean;
+        m.squares += off * off;
+    }
+    return m;
+}
+
+static void sum_channels(void *context, int64_t i, const Sample *sample) {
+    const ChannelSums *sums = context;
+    size_t n = (size_t)sample->image.width * (size_t)sample->image.height;
+    for (int k = 0; k < sums->channels; k++)
+        sums->of[i * sums->channels + k] = moments_of(&sample->image, n, (size_t)k);
+}
+
+static void join(Moments *a, Moments b) {
+    double n = a->n + b.n, apart = b.mean - a->mean;
+    a->mean += apart * b.n / n;
+    a->squares += b.squares + apart * apart * a->n * b.n / n;
+    a->n = n;
+}
+
+Err split_channel_stats(Split *split, double *mean, double *deviation, Error *err) {
+    const DatasetInfo *info = split_info(split);
+    ChannelSums sums = {.channels = info->channels};
+    sums.of = calloc((size_t)info->n * (size_t)info->channels, sizeof *sums.of);
+    if (sums.of == NULL) return err_set(err, ERR_MEMORY, "no memory for the statistics of the data");
+    Err code = visit_all(split, &(Visit){.see = sum_channels, .context = &sums}, err);
+    for (int k = 0; code == OK && k < info->channels; k++) {
+        Moments all = {0};
+        for (int64_t i = 0; i < info->n; i++) join(&all, sums.of[i * info->channels + k]);
+        mean[k] = all.mean;
+        deviation[k] = sqrt(all.squares / all.n);
+    }
+    free(sums.of);
+    return code;
+}
