@@ -1,0 +1,12 @@
+#!/bin/sh
+# clang-tidy over all C files of the program, with the checks of .clang-tidy; any finding is a failure.
+# Needs a configured build folder (default build/) for its compile_commands.json.
+set -eu
+cd "$(dirname "$0")/.."
+build=${1:-build}
+tidy=clang-tidy-14
+command -v $tidy >/dev/null || { echo "lint.sh: $tidy is missing: scripts/packages.sh checks" >&2; exit 1; }
+[ -f "$build/compile_commands.json" ] || { echo "lint.sh: $build is not configured" >&2; exit 1; }
+find src layers datasets -name '*.c' | LC_ALL=C sort |
+    xargs -P "$(nproc)" -n 4 $tidy -p "$build" --quiet --warnings-as-errors='*' 2>/dev/null
+echo "lint: no findings"

@@ -1,0 +1,38 @@
+#!/bin/sh
+# From a fresh clone to segmented pictures: install what is missing, build, train a small network on generated scenes,
+# score it, run it on a few pictures it has not seen. Takes less than four minutes on two cores. Its results are in
+# runs/quickstart, which a new call replaces.
+set -eu
+cd "$(dirname "$0")/.."
+run=runs/quickstart
+
+echo "== packages and build"
+scripts/packages.sh build
+scripts/build.sh build -DCMAKE_BUILD_TYPE=Release -DSANDGLASS_TESTS=OFF
+sandglass=build/sandglass
+
+echo
+echo "== training on generated scenes"
+rm -rf "$run"
+"$sandglass" train configs/shapes/unet.yaml --run "$run" --set train.max_seconds=80
+
+echo
+echo "== scores on scenes it has not seen"
+"$sandglass" eval "$run"
+
+echo
+echo "== pictures"
+"$sandglass" inspect --pictures "$run/scenes" --split val --count 6 configs/shapes/unet.yaml
+"$sandglass" predict "$run" "$run/scenes/images" --out "$run/predictions"
+
+cat <<END
+
+Where to look:
+  $run/predictions/*_overlay.png   the scenes with the predicted classes laid over
+  $run/predictions/*_color.png     the predicted masks in colours
+  $run/predictions/*_mask.png      the predicted masks as class indices (with a palette)
+  $run/scenes/                     the scenes and their true masks
+  $run/samples/                    pictures made while training
+  $run/history.jsonl               a line of numbers an epoch
+Next: README.md, "Your own pictures in five minutes".
+END

@@ -1,0 +1,72 @@
+/* cmd_eval.c - sandglass eval: the scores of a trained network on a split of its data. */
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "cli/scores.h"
+#include "train/net.h"
+
+typedef struct EvalOptions {
+    const char *split;
+    ParamList sets;
+    int64_t threads;
+    bool json;
+} EvalOptions;
+
+static const Option eval_options[] = {
+    {{"split", PARAM_STRING, offsetof(EvalOptions, split), "val", 0, 0, NULL, "which part of the data"}, "NAME"},
+    OPTION_SET(EvalOptions),
+    OPTION_THREADS(EvalOptions),
+    OPTION_JSON(EvalOptions),
+    OPTIONS_END};
+
+static void print_json_scores(const Evaluation *e, const char *const *class_names, const Checkpoint *checkpoint,
+                              const char *split, Arena *arena) {
+    Json j = json_begin(arena);
+    json_open_object(&j, NULL);
+    json_string(&j, "model", checkpoint_path(checkpoint));
+    json_string(&j, "split", split);
+    evaluation_write_json(e, class_names, &j);
+    json_float(&j, "seconds", e->seconds);
+    json_close(&j);
+    print_json(&j);
+}
+
+static Err run_eval(const Call *call, Error *err) {
+    const EvalOptions *options = call->options;
+    Checkpoint *checkpoint = NULL;
+    Net *net = NULL;
+    Evaluation scores;
+    const char *note = NULL;
+    Display display = display_begin(stderr);
+    TrainEvents events = display_events(&display, NULL);
+
+    Err code = checkpoint_open(&checkpoint, call->args[0], false, &note, call->arena, err);
+    if (note) fprintf(stderr, "%s\n", note);
+    if (code == OK)
+        code = net_open(&net, checkpoint, options->sets.n, options->sets.strings, (int)options->threads, err);
+    if (code == OK) code = net_evaluate(net, options->split, &events, &scores, call->arena, err);
+    display_clear(&display);
+    if (code == OK) {
+        const char *const *class_names = (const char *const *)net_data(net)->class_names;
+        if (options->json) {
+            print_json_scores(&scores, class_names, checkpoint, options->split, call->arena);
+        } else {
+            printf("%s on split '%s'\n", checkpoint_path(checkpoint), options->split);
+            print_scores(stdout, &scores, class_names);
+        }
+    }
+    net_close(net);
+    checkpoint_close(checkpoint);
+    return code;
+}
+
+const Command cmd_eval = {
+    .name = "eval",
+    .usage = "MODEL [--split NAME] [--set KEY=VALUE]... [--threads N] [--json]",
+    .doc = "score a trained network on its data",
+    .help = "MODEL is a checkpoint, or a run directory (its best.h5, else its last.h5). The data is the one of the\n"
+            "checkpoint's config; --set data.root=DIR looks for it elsewhere.\n",
+    .options = eval_options,
+    .options_bytes = sizeof(EvalOptions),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_eval};

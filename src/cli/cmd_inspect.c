@@ -1,0 +1,68 @@
+/* cmd_inspect.c - sandglass inspect: what a file holds, which kinds there are, what a config compiles to. */
+#include "cli/inspect.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const Option inspect_options[] = {
+    {{"kinds", PARAM_BOOL, offsetof(InspectOptions, kinds), "false", 0, 0, NULL,
+      "list layers, datasets, losses ...; with a name its knobs"},
+     NULL},
+    {{"program", PARAM_BOOL, offsetof(InspectOptions, program), "false", 0, 0, NULL,
+      "list the planned steps of the config's training and inference programs"},
+     NULL},
+    {{"pictures", PARAM_STRING, offsetof(InspectOptions, pictures), "", 0, 0, NULL,
+      "write samples of the config's data as DIR/images/*.png and DIR/masks/*.png"},
+     "DIR"},
+    {{"split", PARAM_STRING, offsetof(InspectOptions, split), "val", 0, 0, NULL, "with --pictures: of which split"},
+     "NAME"},
+    {{"count", PARAM_INT, offsetof(InspectOptions, count), "8", 1, 1000000, NULL, "with --pictures: how many"}, "N"},
+    OPTION_SET(InspectOptions),
+    OPTION_THREADS(InspectOptions),
+    OPTION_JSON(InspectOptions),
+    OPTIONS_END};
+
+/* A run directory or an HDF5 file (by its first bytes); anything else is taken for a config. */
+static Err is_hdf5(const char *path, bool *result, Error *err) {
+    static const char signature[8] = {'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a', '\n'};
+    struct stat info;
+    if (stat(path, &info) != 0) return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    *result = S_ISDIR(info.st_mode);
+    if (*result) return OK;
+    FILE *file = fopen(path, "rb");
+    if (!file) return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
+    char first[8] = {0};
+    *result = fread(first, 1, sizeof first, file) == sizeof first && memcmp(first, signature, sizeof first) == 0;
+    fclose(file);
+    return OK;
+}
+
+static Err run_inspect(const Call *call, Error *err) {
+    const InspectOptions *options = call->options;
+    const char *argument = call->n_args ? call->args[0] : NULL;
+    if (options->kinds + options->program + (options->pictures != NULL) > 1)
+        return err_set(err, ERR_USAGE, "--kinds, --program and --pictures exclude one another");
+    if (options->kinds) return inspect_kinds(argument, options->json, call->arena, err);
+    if (!argument) return err_set(err, ERR_USAGE, "too few arguments; usage: sandglass inspect %s", cmd_inspect.usage);
+    if (options->program) return inspect_program(argument, options, call->arena, err);
+    if (options->pictures) return inspect_pictures(argument, options, call->arena, err);
+    const char *path = find_config(argument, call->arena);
+    bool hdf5 = false;
+    TRY(is_hdf5(path, &hdf5, err));
+    return hdf5 ? inspect_hdf5(path, options->json, call->arena, err) : inspect_config(path, options, call->arena, err);
+}
+
+const Command cmd_inspect = {
+    .name = "inspect",
+    .usage = "FILE | --kinds [KIND] | --program CONFIG | --pictures DIR CONFIG",
+    .doc = "show what a file holds, the kinds and their knobs, the planned steps",
+    .help = "FILE is a config (shown resolved, with the table of layers), a checkpoint or run directory, or a dataset\n"
+            "file. --kinds lists layers, datasets, losses, optimizers, schedules, augmentations and initializers;\n"
+            "with a name it shows the knobs of one. --program shows the steps a config compiles to, with memory,\n"
+            "layouts and reorders. --pictures writes samples as the network gets them.\n",
+    .options = inspect_options,
+    .options_bytes = sizeof(InspectOptions),
+    .min_args = 0,
+    .max_args = 1,
+    .run = run_inspect};

@@ -1,0 +1,175 @@
+/* cmd_train.c - sandglass train: trains what a config describes, into a run directory. */
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "cli/scores.h"
+#include "train/trainer.h"
+
+#include <string.h>
+#include <sys/resource.h>
+
+typedef struct TrainOptions {
+    ParamList sets;
+    const char *run;
+    bool resume;
+    int64_t threads;
+    bool json;
+} TrainOptions;
+
+static const Option train_options[] = {
+    OPTION_SET(TrainOptions),
+    {{"run", PARAM_STRING, offsetof(TrainOptions, run), "", 0, 0, NULL,
+      "where results go; default: runs/ and the config's name"},
+     "DIR"},
+    {{"resume", PARAM_BOOL, offsetof(TrainOptions, resume), "false", 0, 0, NULL,
+      "go on with the run that is there, with the same bits as if it had never stopped; start it if there is none"},
+     NULL},
+    OPTION_THREADS(TrainOptions),
+    OPTION_JSON(TrainOptions),
+    OPTIONS_END};
+
+/* The one variable of the program that changes: a signal handler can be told of no other place. */
+static volatile sig_atomic_t stop_signal;
+
+/* The first signal asks the trainer to stop at the next step; a second one ends the program there and then. */
+static void on_signal(int number) {
+    if (stop_signal) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    stop_signal = number;
+}
+
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static double peak_rss_mb(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024; /* Linux counts in KiB */
+}
+
+static void print_result_json(const TrainResult *result, const char *run_dir, Arena *arena) {
+    Json j = json_begin(arena);
+    json_open_object(&j, NULL);
+    json_string(&j, "run", run_dir);
+    json_int(&j, "epochs", result->epochs);
+    json_int(&j, "steps", result->steps);
+    json_open_object(&j, "train");
+    json_float(&j, "loss", result->train_loss);
+    json_close(&j);
+    if (result->has_val) {
+        json_open_object(&j, "val");
+        evaluation_write_json(&result->val, (const char *const *)result->data->class_names, &j);
+        json_close(&j);
+    } else {
+        json_null(&j, "val");
+    }
+    if (result->best_epoch > 0) {
+        json_open_object(&j, "best");
+        json_int(&j, "epoch", result->best_epoch);
+        json_string(&j, "metric", result->best_metric);
+        json_float(&j, "value", result->best_value);
+        json_close(&j);
+    } else {
+        json_null(&j, "best");
+    }
+    json_float(&j, "seconds", result->seconds);
+    json_float(&j, "samples_per_second", result->samples_per_second);
+    json_float(&j, "peak_rss_mb", peak_rss_mb());
+    json_bool(&j, "finished", result->finished);
+    json_close(&j);
+    print_json(&j);
+}
+
+static void print_result(const TrainResult *result, const char *run_dir) {
+    char duration[32];
+    text_duration(result->seconds, duration);
+    printf("\n%s: %lld epochs, %lld steps, %s, %.0f samples/s, %.0f MB at most\n", run_dir, (long long)result->epochs,
+           (long long)result->steps, duration, result->samples_per_second, peak_rss_mb());
+    printf("training loss            %.6g\n", result->train_loss);
+    if (result->has_val) {
+        printf("\nvalidation after the last epoch\n");
+        print_scores(stdout, &result->val, (const char *const *)result->data->class_names);
+    }
+    if (result->best_epoch > 0)
+        printf("\nbest: epoch %lld, %s %.6g (%s/best.h5)\n", (long long)result->best_epoch, result->best_metric,
+               result->best_value, run_dir);
+}
+
+/* Print a word so that a shell reads it back as it is. */
+static void print_word(FILE *out, const char *word) {
+    bool plain = *word && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%") ==
+                              strlen(word);
+    fputc(' ', out);
+    if (plain) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    fputc('\'', out);
+}
+
+static void print_how_to_resume(const Call *call) {
+    const TrainOptions *options = call->options;
+    fprintf(stderr, "stopped before the end; to go on:\n  sandglass train");
+    print_word(stderr, call->args[0]);
+    for (int i = 0; i < options->sets.n; i++) {
+        print_word(stderr, "--set");
+        print_word(stderr, options->sets.strings[i]);
+    }
+    if (options->run) {
+        print_word(stderr, "--run");
+        print_word(stderr, options->run);
+    }
+    fprintf(stderr, " --resume\n");
+}
+
+static Err run_train(const Call *call, Error *err) {
+    const TrainOptions *options = call->options;
+    Experiment experiment;
+    TRY(config_load_file(&experiment, find_config(call->args[0], call->arena), options->sets.n, options->sets.strings,
+                         call->arena, err));
+    const char *run_dir = options->run ? options->run : arena_printf(call->arena, "runs/%s", experiment.name);
+    catch_signals();
+    Display display = display_begin(stderr);
+    TrainSpec spec = {.experiment = &experiment,
+                      .run_dir = run_dir,
+                      .resume = options->resume,
+                      .threads = (int)options->threads,
+                      .events = display_events(&display, &stop_signal)};
+    TrainResult result = {0};
+    Err code = train_run(&result, &spec, call->arena, err);
+    display_clear(&display);
+    if (code != OK && code != ERR_STOPPED) return code;
+    if (options->json)
+        print_result_json(&result, run_dir, call->arena);
+    else
+        print_result(&result, run_dir);
+    fflush(stdout);
+    if (!result.finished) print_how_to_resume(call);
+    if (code == ERR_STOPPED) err_clear(err);
+    return code;
+}
+
+const Command cmd_train = {
+    .name = "train",
+    .usage = "CONFIG [--set KEY=VALUE]... [--run DIR] [--resume] [--threads N] [--json]",
+    .doc = "train the network of a config",
+    .help = "Trains the network that CONFIG describes. The run directory gets config.yaml (resolved), history.jsonl\n"
+            "(one line an epoch), last.h5, best.h5 and samples/ (pictures). SIGINT (Ctrl-C) and SIGTERM write last.h5\n"
+            "and stop with exit code 1; a second signal ends the program at once. train.max_seconds stops with exit\n"
+            "code 0. In both cases --resume goes on.\n",
+    .options = train_options,
+    .options_bytes = sizeof(TrainOptions),
+    .min_args = 1,
+    .max_args = 1,
+    .run = run_train};

@@ -1,0 +1,74 @@
+/* output.c - small things the commands share: numbers as text, folders, where configs are. */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* SANDGLASS_CONFIGS_DIR is relative to the folder of the running program. */
+const char *find_config(const char *path, Arena *arena) {
+    if (access(path, F_OK) == 0 || path[0] == '/') return path;
+    char program[4096];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length <= 0) return path;
+    program[length] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash) *slash = '\0';
+    const char *prefix = "configs/";
+    const char *inside = strncmp(path, prefix, strlen(prefix)) == 0 ? path + strlen(prefix) : path;
+    const char *installed = arena_printf(arena, "%s/%s/%s", program, SANDGLASS_CONFIGS_DIR, inside);
+    return access(installed, F_OK) == 0 ? installed : path;
+}
+
+void print_json(const Json *json) {
+    printf("%s\n", json_text(json));
+}
+
+char *text_count(int64_t n, Arena *arena) {
+    char digits[32];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)n);
+    char *text = arena_alloc(arena, 48);
+    int used = 0;
+    for (int i = 0; i < length; i++) {
+        text[used++] = digits[i];
+        int left = length - 1 - i;
+        if (left > 0 && left % 3 == 0 && digits[i] != '-') text[used++] = ',';
+    }
+    return text;
+}
+
+char *text_bytes(double bytes, Arena *arena) {
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    int unit = 0;
+    while (bytes >= 1000 && unit < 4) {
+        bytes /= 1000;
+        unit++;
+    }
+    return arena_printf(arena, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+}
+
+void text_duration(double seconds, char text[32]) {
+    long s = seconds > 0 && seconds < 1e9 ? (long)(seconds + 0.5) : 0;
+    if (s >= 3600)
+        snprintf(text, 32, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, 32, "%ld:%02ld", s / 60, s % 60);
+}
+
+Err make_folder(const char *path, Error *err) {
+    char part[4096];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof part) return err_set(err, ERR_IO, "not a folder's name: '%.100s'", path);
+    memcpy(part, path, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (part[i] != '/' && part[i] != '\0') continue;
+        part[i] = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return err_set(err, ERR_IO, "%s: cannot make the folder: %s", part, strerror(errno));
+        part[i] = path[i];
+    }
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return err_set(err, ERR_IO, "%s: is not a folder", path);
+    return OK;
+}

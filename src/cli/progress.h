@@ -1,0 +1,25 @@
+/* progress.h - tells a person how far a run is: on a terminal one line that is redrawn, otherwise plain lines, at most
+ * one every ten seconds. */
+#ifndef SANDGLASS_CLI_PROGRESS_H
+#define SANDGLASS_CLI_PROGRESS_H
+
+#include "train/evaluate.h"
+
+#include <stdio.h>
+
+typedef struct Display {
+    FILE *out;
+    bool terminal;
+    bool drawn;       /* a redrawn line is on the screen */
+    double last_line; /* when the last plain line was printed, or the display begun */
+} Display;
+
+Display display_begin(FILE *out);
+/* Callbacks that draw on `display`, which has to outlive them; `stop` as in TrainEvents. */
+TrainEvents display_events(Display *display, const volatile sig_atomic_t *stop);
+/* Take the redrawn line away, before other text is printed. */
+void display_clear(Display *display);
+/* A counted task of the command's own: "reading masks 120/367". */
+void display_count(Display *display, const char *what, int64_t done, int64_t all);
+
+#endif

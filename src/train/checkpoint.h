@@ -1,0 +1,92 @@
+/* checkpoint.h - the HDF5 file that holds a run: everything needed to go on with the same bits, or to use the network.
+ *
+ *     /                          attributes: format "sandglass-checkpoint", version 1, program "0.1.0",
+ *                                onednn "2.6.3 ...", hdf5 "1.10.8", task "segmentation", name "camvid-unet"
+ *     /config                    text: resolved YAML
+ *     /input                     int64: shape of the network's input, 1,C,H,W
+ *     /classes, /palette         text list; uint8 n,3                             (absent when the task has none)
+ *     /class_weights             float32 n: of the loss                           (absent when it has none)
+ *     /normalization/{mean,std}  float64 per channel                              (absent: values divided by the
+ * range); attribute depth: bits of the pictures they are for /weights/LAYER/NAME        float32, plain order (see each
+ * layer for its axes), attribute crc32 /optimizer/SLOT/LAYER/NAME float32, attribute crc32 (absent in best.h5) /state
+ * attributes: the plain numbers of TrainState; /state/loss_sum, /state/loss_weight /history                   text
+ * list: the lines of history.jsonl so far
+ *
+ * A weight's crc32 (zlib's, of its bytes in memory order) is verified when it is read. "/optimizer/gradient_sum" holds
+ * the gradient accumulated so far when micro-batches are under way.
+ */
+#ifndef SANDGLASS_TRAIN_CHECKPOINT_H
+#define SANDGLASS_TRAIN_CHECKPOINT_H
+
+#include "data/split.h"
+#include "io/h5.h"
+#include "model/weights.h"
+#include "train/loss.h"
+#include "train/metric.h"
+#include "train/schedule.h"
+
+enum { CHECKPOINT_VERSION = 1 };
+
+/* Everything that steers a run, beside the config and the weights. Plain data. */
+typedef struct TrainState {
+    int64_t epoch;         /* epochs completed */
+    int64_t batch;         /* batches of the current epoch done */
+    int64_t step;          /* optimizer steps done */
+    int64_t micro;         /* micro-batches accumulated towards the next step (their gradient is saved too) */
+    LossTotal train_loss;  /* of the current epoch so far */
+    int64_t train_samples; /* trained on in the current epoch so far */
+    int64_t train_images;  /* samples of the train split: another number on resume is an error */
+    int64_t threads;       /* that computed: another number gives other bits */
+    Plateau plateau;
+    int64_t best_epoch; /* 0: none yet */
+    double best_value;
+    double last_loss;     /* of the training in the last finished epoch */
+    double seconds;       /* of training so far */
+    double epoch_seconds; /* of the current epoch so far */
+    int n_history;
+    const char **history; /* finished epochs, a JSON object each */
+} TrainState;
+
+typedef struct CheckpointWrite {
+    const char *path;
+    const char *keep_as; /* see h5_commit */
+    const Experiment *experiment;
+    const DataConfig *data;
+    Shape input;                /* of the network, batch 1 */
+    const float *class_weights; /* data->n_classes; NULL: none */
+    const Weights *weights;
+    int n_slots;
+    const char *const *slot_names; /* NULL: no optimizer state (best.h5 has none) */
+    const TrainState *state;
+    const float *accumulated; /* gradient so far when state->micro > 0 (flat, weights->trained_size) */
+    const char *onednn;       /* engine_describe */
+} CheckpointWrite;
+Err checkpoint_write(const CheckpointWrite *spec, Error *err);
+
+typedef struct Checkpoint Checkpoint;
+/* MODEL as the command line takes it: a file, or a run directory (best.h5, else last.h5; for_resume: last.h5, else its
+ * predecessor). A damaged last.h5 falls back to the kept previous one with a line for people in *note (NULL when there
+ * is nothing to say; note may be NULL). What the arena gets lives as long as the checkpoint and longer. */
+Err checkpoint_open(Checkpoint **out, const char *model, bool for_resume, const char **note, Arena *arena, Error *err);
+void checkpoint_close(Checkpoint *c); /* NULL is fine */
+const char *checkpoint_path(const Checkpoint *c);
+const char *checkpoint_config(const Checkpoint *c); /* YAML text */
+Shape checkpoint_input(const Checkpoint *c);        /* the network's input, batch 1 */
+/* Names of the writer, as stored: "0.1.0", "oneDNN 2.6.3, ...", "1.10.8". */
+typedef struct CheckpointWriter {
+    const char *program, *onednn, *hdf5;
+} CheckpointWriter;
+CheckpointWriter checkpoint_writer(const Checkpoint *c);
+/* Class names, palette and normalisation as stored, into a DataConfig that otherwise comes from the config. */
+Err checkpoint_read_data(const Checkpoint *c, DataConfig *data, Arena *arena, Error *err);
+/* The loss's weights per class, n of them; NULL when it has none. */
+Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **weights, Arena *arena, Error *err);
+/* Into a network built from the checkpoint's config: every weight must be there with its shape, and no other. */
+Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err);
+Err checkpoint_read_slots(const Checkpoint *c, Weights *weights, int n, const char *const *slot_names, Error *err);
+/* accumulated: trained_size floats for the gradient under way, with `weights` for its directory; both NULL: not wanted.
+ */
+Err checkpoint_read_state(const Checkpoint *c, TrainState *out, const Weights *weights, float *accumulated,
+                          Arena *arena, Error *err);
+
+#endif

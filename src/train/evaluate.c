@@ -1,0 +1,109 @@
+/* evaluate.c - scores by name, and as JSON. See evaluate.h. */
+#include "train/evaluate.h"
+
+#include <string.h>
+
+/* Name, and where the value is. NULL ends the table. */
+typedef struct Score {
+    const char *name;
+    double value;
+} Score;
+enum { MAX_SCORES = 8 };
+
+static void list_scores(const Evaluation *e, Score scores[MAX_SCORES]) {
+    const SegmentationScore *s = &e->segmentation;
+    int n = 0;
+    scores[n++] = (Score){"loss", e->loss};
+    switch (e->task) {
+    case TASK_RECONSTRUCTION:
+        scores[n++] = (Score){"mse", e->mse};
+        scores[n++] = (Score){"mae", e->mae};
+        scores[n++] = (Score){"squared_error_per_image", e->squared_error_per_image};
+        break;
+    case TASK_SEGMENTATION:
+        scores[n++] = (Score){"pixel_accuracy", s->pixel_accuracy};
+        scores[n++] = (Score){"mean_accuracy", s->mean_accuracy};
+        scores[n++] = (Score){"miou", s->miou};
+        scores[n++] = (Score){"frequency_weighted_iou", s->frequency_weighted_iou};
+        break;
+    case TASK_CLASSIFICATION:
+        scores[n++] = (Score){"accuracy", s->pixel_accuracy};
+        scores[n++] = (Score){"mean_accuracy", s->mean_accuracy};
+        break;
+    }
+    scores[n] = (Score){NULL, 0};
+}
+
+static void write_classes(const Evaluation *e, const char *const *class_names, Json *json) {
+    json_open_object(json, "per_class");
+    for (int i = 0; i < e->n_classes; i++) {
+        const ClassScore *c = &e->classes[i];
+        json_open_object(json, class_names[i]);
+        if (c->scored)
+            json_float(json, "iou", c->iou);
+        else
+            json_null(json, "iou");
+        if (c->present)
+            json_float(json, "accuracy", c->accuracy);
+        else
+            json_null(json, "accuracy");
+        json_int(json, "pixels", c->pixels);
+        json_close(json);
+    }
+    json_close(json);
+}
+
+void evaluation_write_json(const Evaluation *e, const char *const *class_names, Json *json) {
+    Score scores[MAX_SCORES];
+    list_scores(e, scores);
+    for (const Score *s = scores; s->name; s++) json_float(json, s->name, s->value);
+    if (class_names && e->classes) write_classes(e, class_names, json);
+    json_int(json, "images", e->images);
+}
+
+static const MetricName *metrics_of(Task task) {
+    switch (task) {
+    case TASK_SEGMENTATION:
+        return segmentation_metrics;
+    case TASK_CLASSIFICATION:
+        return classification_metrics;
+    default:
+        return reconstruction_metrics;
+    }
+}
+
+bool evaluation_metric(const Evaluation *e, const char *name, double *value) {
+    Score scores[MAX_SCORES];
+    list_scores(e, scores);
+    for (const Score *s = scores; s->name; s++)
+        if (strcmp(s->name, name) == 0) {
+            *value = s->value;
+            return true;
+        }
+    return false;
+}
+
+static const char *default_metric(Task task) {
+    return task == TASK_SEGMENTATION ? "miou" : task == TASK_CLASSIFICATION ? "accuracy" : "loss";
+}
+
+Err evaluation_best_metric(MetricName *out, const Experiment *experiment, bool has_val, Error *err) {
+    const char *wanted = experiment->train.best ? experiment->train.best : "";
+    if (!wanted[0]) wanted = has_val ? default_metric(experiment->task) : "loss";
+    const MetricName *known = metrics_of(experiment->task);
+    const Node *node = node_at(experiment->root, "train.best");
+    Mark mark = node ? node->mark : (Mark){0};
+    const char *names[MAX_SCORES + 1] = {0};
+    for (int i = 0; known[i].name; i++) {
+        names[i] = known[i].name;
+        if (strcmp(known[i].name, wanted) != 0) continue;
+        *out = known[i];
+        if (has_val || strcmp(wanted, "loss") == 0) return OK;
+        return err_at(err, ERR_CONFIG, mark,
+                      "train.best: '%s' is scored on the split 'val', which this config lacks or never evaluates; "
+                      "give data.val and train.eval_every, or use loss",
+                      wanted);
+    }
+    KindRef ref = {.name = wanted, .mark = mark};
+    return config_unknown_kind(&ref, "metric", names, err);
+}

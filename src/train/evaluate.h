@@ -1,0 +1,55 @@
+/* evaluate.h - the scores of a split, how they are reported, and the callbacks that tell how far a run is. */
+#ifndef SANDGLASS_TRAIN_EVALUATE_H
+#define SANDGLASS_TRAIN_EVALUATE_H
+
+#include "base/json.h"
+#include "data/loader.h"
+#include "train/loss.h"
+#include "train/metric.h"
+
+#include <signal.h>
+
+/* Scores of a split. */
+typedef struct Evaluation {
+    Task task;
+    double loss;
+    int64_t images;
+    SegmentationScore segmentation; /* segmentation; classification uses pixel_accuracy as accuracy */
+    int n_classes;
+    ClassScore *classes;                      /* n_classes, arena */
+    double mse, mae, squared_error_per_image; /* reconstruction, in 0..1 scale */
+    double seconds;
+} Evaluation;
+
+/* Write the scores as members of the object that is open in `json`:
+ * reconstruction "loss","mse","mae","squared_error_per_image","images"; segmentation "loss","pixel_accuracy",
+ * "mean_accuracy","miou","frequency_weighted_iou","images"; classification "loss","accuracy","images".
+ * class_names not NULL: also "per_class":{NAME:{"iou","accuracy","pixels"}}, null where a class has no score. */
+void evaluation_write_json(const Evaluation *e, const char *const *class_names, Json *json);
+
+/* The value of a metric by the name a config uses ("miou"); false when the task has no such metric. */
+bool evaluation_metric(const Evaluation *e, const char *name, double *value);
+/* The metric that `train.best` means: its own name, or for "" miou, accuracy or loss by the task. Without evaluations
+ * of a val split only "loss", the training's, is there. */
+Err evaluation_best_metric(MetricName *out, const Experiment *experiment, bool has_val, Error *err);
+
+/* How far it is. */
+typedef struct Progress {
+    bool evaluating;
+    int64_t epoch, epochs;  /* from 1; in all */
+    int64_t batch, batches; /* of this epoch: done; in all */
+    int64_t step;           /* optimizer steps done */
+    double loss;            /* running mean of the epoch */
+    double lr, samples_per_second, eta_seconds, elapsed_seconds;
+} Progress;
+
+typedef struct TrainEvents {
+    void *context;
+    void (*progress)(void *context, const Progress *progress); /* about ten times a second; may be NULL */
+    /* At the end of an epoch; val NULL: not evaluated; json: the line of history.jsonl. May be NULL. */
+    void (*epoch)(void *context, const Progress *progress, const Evaluation *val, const char *json);
+    void (*note)(void *context, const char *text); /* one line for people; may be NULL */
+    const volatile sig_atomic_t *stop;             /* non-zero: write last.h5 and return ERR_STOPPED; may be NULL */
+} TrainEvents;
+
+#endif

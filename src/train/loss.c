@@ -1,0 +1,366 @@
+/* loss.c - the table of loss kinds, the experiment's losses as terms of a program, and their totals.
+ *
+ * The kinds themselves are in loss_elements.c (element by element) and loss_channels.c (over the channels of a place).
+ */
+#include "base/vmath.h"
+#include "train/loss_kinds.h"
+
+#include <assert.h>
+
+const LossKind *const loss_kinds[] = {&loss_mse, &loss_mae, &loss_bce, &loss_kl_divergence, &loss_cross_entropy, NULL};
+
+enum { MAX_TERMS = (int)(sizeof((LossTotal){0}.sum) / sizeof(double)), NAME_BYTES = 64 };
+
+static const LossKind *loss_find(const char *name) {
+    for (int i = 0; loss_kinds[i]; i++) {
+        if (strcmp(loss_kinds[i]->name, name) == 0) return loss_kinds[i];
+    }
+    return NULL;
+}
+
+/* ---- the call from a program */
+
+/* What a term carries into the program. The pointers are the arena's that loss_set_build got: it outlives the programs.
+ */
+typedef struct LossCall {
+    const LossKind *kind;
+    const void *params;
+    const float *class_weights;
+    LossTarget target;
+    bool logits;
+    float scale;
+} LossCall;
+
+static void loss_call(const NativeCall *call) {
+    const LossCall *l = call->params;
+    const Shape shape = call->src[0].shape;
+    double *results = call->dst[0].data;
+    LossArgs args = {.n = shape.dim[0], .c = shape.rank > 1 ? shape.dim[1] : 1, .s = 1};
+    for (int i = 2; i < shape.rank; i++) args.s *= shape.dim[i];
+    args.src = call->src[0].data;
+    args.target = call->src[1].data;
+    args.target_kind = l->target;
+    args.class_weights = l->class_weights;
+    args.logits = l->logits;
+    args.scale = l->scale;
+    args.diff_src = call->n_dst > 1 ? call->dst[1].data : NULL;
+    memset(results, 0, sizeof *results * LOSS_RESULTS);
+    args.sum = &results[LOSS_SUM];
+    args.weight = &results[LOSS_WEIGHT];
+    l->kind->run(l->params, &args);
+}
+
+/* ---- reading train.loss */
+
+typedef struct TermConfig {
+    double weight;
+    const char *on;
+} TermConfig;
+
+static const Param term_params[] = {
+    {"weight", PARAM_FLOAT, offsetof(TermConfig, weight), "1", 0, 1e9, NULL, "factor of this loss in the total"},
+    {"on", PARAM_STRING, offsetof(TermConfig, on), "", 0, 0, NULL,
+     "layer whose result is compared; default: the network's first output"},
+    {0}};
+
+/* What building needs everywhere. */
+typedef struct SetBuilder {
+    LossSet *set;
+    double *weights;
+    const Experiment *experiment;
+    const Graph *graph;
+    const Shape *shapes; /* of the graph's nodes at its own input */
+    Split *train;
+    ClassStats stats;
+    bool has_stats;
+    Arena *arena;
+    Error *err;
+} SetBuilder;
+
+/* `weight` and `on` may stand beside the kind, as `name` and `from` do in a layer's entry: two maps, without and with
+ * them. The kind's own map may hold them too. */
+static const Node *split_common(const Node *entry, const Node **common, Arena *arena) {
+    *common = NULL;
+    if (entry->type != NODE_MAP || node_get(entry, "kind")) return entry;
+    Node *kind = node_new_map(arena, entry->mark), *rest = node_new_map(arena, entry->mark);
+    for (int i = 0; i < entry->n; i++) {
+        Node *to = param_find(term_params, entry->keys[i]->text) ? rest : kind;
+        node_put(to, entry->keys[i]->text, entry->items[i], arena);
+        to->keys[to->n - 1]->mark = entry->keys[i]->mark;
+    }
+    *common = rest;
+    return kind;
+}
+
+static Err read_kind(SetBuilder *b, const Node *entry, const char *what, const LossKind **kind, void **params,
+                     TermConfig *term) {
+    const Node *common = NULL;
+    KindRef ref = {0};
+    TRY(config_kind(&ref, split_common(entry, &common, b->arena), what, b->err));
+    *kind = loss_find(ref.name);
+    if (!*kind) {
+        const char *names[sizeof loss_kinds / sizeof loss_kinds[0]] = {0};
+        for (int i = 0; loss_kinds[i]; i++) names[i] = loss_kinds[i]->name;
+        return config_unknown_kind(&ref, "loss", names, b->err);
+    }
+    *params = arena_alloc(b->arena, (*kind)->params_bytes + 1);
+    FillSpec fill = {.what = arena_printf(b->arena, "%s (%s)", what, ref.name),
+                     .mark = ref.mark,
+                     .maps = {ref.args, common},
+                     .targets = {{(*kind)->params, *params}, {term_params, term}}};
+    return config_fill(&fill, b->arena, b->err);
+}
+
+/* ---- checking a term against the network */
+
+static int find_node(SetBuilder *b, const Node *entry, const char *what, const char *on) {
+    if (!on || !*on) return b->graph->outputs[0];
+    int node = graph_find(b->graph, on);
+    if (node >= 0) return node;
+    const char **names = ARENA_ARRAY(b->arena, const char *, b->graph->n + 1);
+    for (int i = 0; i < b->graph->n; i++) names[i] = b->graph->nodes[i].name;
+    const char *near = nearest_name(on, names);
+    err_at(b->err, ERR_CONFIG, entry->mark,
+           near ? "%s: there is no layer '%s', did you mean '%s'?" : "%s: there is no layer '%s'", what, on, near);
+    return -1;
+}
+
+static LossTarget term_target(const SetBuilder *b, const LossKind *kind) {
+    if (kind->target == kind->target_alt) return kind->target;
+    return b->experiment->task == TASK_CLASSIFICATION ? kind->target_alt : kind->target;
+}
+
+static int64_t places(Shape shape) {
+    int64_t n = 1;
+    for (int i = 2; i < shape.rank; i++) n *= shape.dim[i];
+    return n;
+}
+
+/* Sizes of value and target must fit together. */
+static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget target, int node) {
+    const Shape shape = b->shapes[node], input = b->graph->input;
+    char text[2][SHAPE_TEXT_BYTES];
+    const char *name = b->graph->nodes[node].name;
+    shape_text(shape, text[0]);
+    shape_text(input, text[1]);
+    if (target == TARGET_INPUT) {
+        if (shape_size(shape) == shape_size(input)) return OK;
+        return err_at(b->err, ERR_CONFIG, mark,
+                      "%s: compares layer '%s' with the input, but '%s' is %s (%lld values) and the input %s (%lld)",
+                      what, name, name, text[0], (long long)shape_size(shape), text[1], (long long)shape_size(input));
+    }
+    if (b->experiment->task == TASK_RECONSTRUCTION) {
+        return err_at(b->err, ERR_CONFIG, mark,
+                      "%s: compares with masks or labels, which task reconstruction has not; use task segmentation or "
+                      "classification, or a loss such as mse or bce",
+                      what);
+    }
+    if (shape.rank < 2 || shape.dim[1] < 2) {
+        return err_at(b->err, ERR_CONFIG, mark, "%s: needs a channel for each class, at least 2, but layer '%s' is %s",
+                      what, name, text[0]);
+    }
+    if (target == TARGET_LABEL) {
+        if (places(shape) == 1) return OK;
+        return err_at(
+            b->err, ERR_CONFIG, mark,
+            "%s: needs one score for each class and sample, but layer '%s' is %s; a global pooling or flatten "
+            "and dense in front would do",
+            what, name, text[0]);
+    }
+    bool same = shape.rank == input.rank && shape.rank > 2;
+    for (int i = 2; same && i < shape.rank; i++) same = shape.dim[i] == input.dim[i];
+    if (same) return OK;
+    return err_at(b->err, ERR_CONFIG, mark,
+                  "%s: needs layer '%s' to have the height and width of the input, but it is %s and the input %s", what,
+                  name, text[0], text[1]);
+}
+
+/* ---- class weights */
+
+static Err weights_from_list(SetBuilder *b, const Node *node, const char *what, int64_t classes, float *weights) {
+    if (node->n != classes) {
+        return err_at(b->err, ERR_CONFIG, node->mark, "%s: 'class_weights' has %d numbers, there are %lld classes",
+                      what, node->n, (long long)classes);
+    }
+    struct {
+        double value;
+    } one;
+    static const Param row[] = {{"class_weights", PARAM_FLOAT, 0, NULL, 0, 1e9, NULL, ""}, {0}};
+    bool any = false;
+    for (int i = 0; i < node->n; i++) {
+        const Node *item = node->items[i];
+        char phrase[PARAM_PHRASE_BYTES] = "expected a number";
+        if (item->type != NODE_SCALAR || !param_set(row, &one, 1, &item->text, false, b->arena, phrase)) {
+            return err_at(b->err, ERR_CONFIG, item->mark, "%s: 'class_weights' of class %d %s", what, i, phrase);
+        }
+        weights[i] = (float)one.value;
+        any = any || weights[i] > 0.0f;
+    }
+    if (any) return OK;
+    return err_at(b->err, ERR_CONFIG, node->mark, "%s: 'class_weights' are all 0, at least one must be more", what);
+}
+
+static Err weights_from_data(SetBuilder *b, const Node *node, const char *what, int64_t classes, float *weights) {
+    bool median = strcmp(node->text, "median_frequency") == 0;
+    if (!median && strcmp(node->text, "inverse") != 0) {
+        return err_at(b->err, ERR_CONFIG, node->mark,
+                      "%s: unknown choice '%s' for 'class_weights' (a list of numbers, median_frequency, inverse)",
+                      what, node->text);
+    }
+    if (!b->train || !split_info(b->train)->has_mask) {
+        return err_at(b->err, ERR_CONFIG, node->mark,
+                      "%s: 'class_weights: %s' needs a training split with masks to count; give a list of numbers",
+                      what, node->text);
+    }
+    if (split_config(b->train)->n_classes != classes) {
+        return err_at(b->err, ERR_CONFIG, node->mark, "%s: 'class_weights: %s' for %lld classes, but the data has %d",
+                      what, node->text, (long long)classes, split_config(b->train)->n_classes);
+    }
+    if (!b->has_stats) TRY(split_class_stats(b->train, &b->stats, b->arena, b->err));
+    b->has_stats = true;
+    if (median) {
+        class_weights_median_frequency(&b->stats, (int)classes, weights);
+    } else {
+        class_weights_inverse(&b->stats, (int)classes, weights);
+    }
+    return OK;
+}
+
+/* *out NULL: the kind has no class weights, or none are asked for. */
+static Err read_class_weights(SetBuilder *b, const LossKind *kind, const void *params, const char *what,
+                              int64_t classes, const float **out) {
+    *out = NULL;
+    const Param *param = param_find(kind->params, "class_weights");
+    if (!param) return OK;
+    const Node *node = *(const Node *const *)((const char *)params + param->offset);
+    if (!node || node->type == NODE_NULL) return OK;
+    float *weights = ARENA_ARRAY(b->arena, float, classes);
+    *out = weights;
+    if (node->type == NODE_LIST) return weights_from_list(b, node, what, classes, weights);
+    if (node->type == NODE_SCALAR) return weights_from_data(b, node, what, classes, weights);
+    return err_at(b->err, ERR_CONFIG, node->mark,
+                  "%s: 'class_weights' must be a list of numbers, median_frequency or inverse", what);
+}
+
+/* ---- the set */
+
+static const char *const target_names[] = {[TARGET_INPUT] = "target", [TARGET_MASK] = "mask", [TARGET_LABEL] = "label"};
+static const DType target_types[] = {[TARGET_INPUT] = F32, [TARGET_MASK] = U8, [TARGET_LABEL] = S32};
+
+/* "mse", and "mse2" for the second of its kind. */
+static const char *term_name(const SetBuilder *b, const LossKind *kind) {
+    int before = 0;
+    for (int i = 0; i < b->set->n; i++) {
+        const LossCall *call = b->set->terms[i].params;
+        before += call->kind == kind;
+    }
+    return before ? arena_printf(b->arena, "%s%d", kind->name, before + 1) : kind->name;
+}
+
+static Err add_term(SetBuilder *b, const Node *entry, const char *what) {
+    const LossKind *kind = NULL;
+    void *params = NULL;
+    TermConfig config = {0};
+    TRY(read_kind(b, entry, what, &kind, &params, &config));
+    what = arena_printf(b->arena, "%s (%s)", what, kind->name);
+    int node = find_node(b, entry, what, config.on);
+    if (node < 0) return ERR_CONFIG;
+    LossCall call = {.kind = kind, .params = params, .scale = (float)config.weight, .target = term_target(b, kind)};
+    TRY(check_shape(b, entry->mark, what, call.target, node));
+    TRY(read_class_weights(b, kind, params, what, b->shapes[node].dim[1], &call.class_weights));
+    call.logits = (kind->takes_sigmoid && compile_ends_in(b->graph, node, false)) ||
+                  (kind->takes_softmax && compile_ends_in(b->graph, node, true));
+    if (kind == &loss_bce && call.logits && ((const Bce *)params)->from_logits) {
+        return err_at(b->err, ERR_CONFIG, entry->mark,
+                      "%s: 'from_logits' is set, but layer '%s' ends in a sigmoid; remove one of the two", what,
+                      b->graph->nodes[node].name);
+    }
+    const char *name = term_name(b, kind);
+    b->weights[b->set->n] = config.weight;
+    b->set->terms[b->set->n++] = (LossTerm){
+        .name = name,
+        .node = node,
+        .logits = call.logits,
+        .fn = loss_call,
+        .params = arena_copy(b->arena, &call, sizeof call),
+        .params_bytes = sizeof call,
+        .target = target_names[call.target],
+        .target_type = target_types[call.target],
+    };
+    if (call.class_weights && !b->set->class_weights) b->set->class_weights = call.class_weights;
+    return OK;
+}
+
+/* The task's own loss, where the config names none. */
+static const Node *default_loss(const SetBuilder *b) {
+    const Node *root = b->experiment->root;
+    return node_new_scalar(b->arena, root ? root->mark : (Mark){0},
+                           b->experiment->task == TASK_RECONSTRUCTION ? "mse" : "cross_entropy");
+}
+
+Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *graph, Split *train, Arena *arena,
+                   Error *err) {
+    Shape *shapes = ARENA_ARRAY(arena, Shape, graph->n);
+    TRY(graph_infer(graph, graph->input, shapes, err));
+    SetBuilder b = {.set = out,
+                    .experiment = experiment,
+                    .graph = graph,
+                    .shapes = shapes,
+                    .train = train,
+                    .arena = arena,
+                    .err = err};
+    const Node *loss = experiment->train.loss;
+    if (!loss || loss->type == NODE_NULL) loss = default_loss(&b);
+    bool list = loss->type == NODE_LIST;
+    int n = list ? loss->n : 1;
+    if (n < 1 || n > MAX_TERMS) {
+        return err_at(err, ERR_CONFIG, loss->mark, "train.loss: must have 1 to %d entries, got %d", MAX_TERMS, n);
+    }
+    *out = (LossSet){.terms = ARENA_ARRAY(arena, LossTerm, n)};
+    out->weights = b.weights = ARENA_ARRAY(arena, double, n);
+    Err first = OK;
+    for (int i = 0; i < n; i++) {
+        const char *what = list ? arena_printf(arena, "train.loss[%d]", i) : "train.loss";
+        Err code = add_term(&b, list ? loss->items[i] : loss, what);
+        if (first == OK) first = code;
+        if (code != OK && code != ERR_CONFIG) break; /* reading the data failed: more attempts only repeat it */
+    }
+    return first;
+}
+
+/* ---- totals */
+
+static const double *term_results(const LossSet *set, int i, const Program *program) {
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "loss:%s", set->terms[i].name);
+    const double *results = program_read(program, name);
+    assert(results);
+    return results;
+}
+
+static double mean(double sum, double weight) {
+    return weight != 0.0 ? sum / weight : 0.0; /* nothing to average, such as masks that are all ignored */
+}
+
+void loss_total_add(LossTotal *total, const LossSet *set, const Program *program) {
+    for (int i = 0; i < set->n; i++) {
+        const double *results = term_results(set, i, program);
+        total->sum[i] += results[LOSS_SUM];
+        total->weight[i] += results[LOSS_WEIGHT];
+    }
+    const double *activity = program_read(program, "activity");
+    if (activity) total->activity += activity[LOSS_SUM];
+    total->batches += 1.0;
+}
+
+double loss_total_value(const LossTotal *total, const LossSet *set) {
+    double value = mean(total->activity, total->batches);
+    for (int i = 0; i < set->n; i++) value += set->weights[i] * mean(total->sum[i], total->weight[i]);
+    return value;
+}
+
+double loss_batch_value(const LossSet *set, const Program *program) {
+    LossTotal total = {0};
+    loss_total_add(&total, set, program);
+    return loss_total_value(&total, set);
+}

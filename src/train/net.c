@@ -1,0 +1,281 @@
+/* net.c - see net.h. Inference programs are kept by input shape, the least recently used one given up. */
+#include "train/net.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_PROGRAMS = 4 };
+
+typedef struct KeptProgram {
+    Program *program; /* NULL: empty place */
+    Shape input;
+    bool scored;       /* with the losses */
+    int64_t used;      /* when, in uses */
+    int64_t refreshed; /* Net.generation its prepared weights are of */
+} KeptProgram;
+
+struct Net {
+    NetParts parts;
+    Arena *arena; /* of a Net from a checkpoint, which owns its parts; NULL: they are borrowed */
+    int64_t stride;
+    int64_t generation, uses;
+    KeptProgram kept[MAX_PROGRAMS];
+    float *padded, *cropped; /* net_run's buffers */
+    size_t padded_floats, cropped_floats;
+};
+
+/* ---- making one ---- */
+
+Err net_wrap(Net **out, const NetParts *parts, Error *err) {
+    Net *net = calloc(1, sizeof *net);
+    if (!net) return err_set(err, ERR_MEMORY, "out of memory");
+    net->parts = *parts;
+    net->stride = graph_stride(parts->graph);
+    *out = net;
+    return OK;
+}
+
+/* A list of numbers as a node, in place of the word that had them computed from the training data. */
+static Node *list_node(Mark mark, int n, const float *values, Arena *arena) {
+    Node *list = ARENA_NEW(arena, Node);
+    *list = (Node){.type = NODE_LIST, .mark = mark, .n = n, .items = ARENA_ARRAY(arena, Node *, n)};
+    for (int i = 0; i < n; i++)
+        list->items[i] = node_new_scalar(arena, mark, arena_printf(arena, "%.9g", (double)values[i]));
+    return list;
+}
+
+/* A checkpoint brings the class weights its training counted; the training data need not be there. */
+static void set_class_weights(const Node *node, int n, const float *values, Arena *arena) {
+    for (int i = 0; node && i < node->n; i++) {
+        Node *item = node->items[i];
+        if (node->type == NODE_MAP && strcmp(node->keys[i]->text, "class_weights") == 0) {
+            if (item->type == NODE_SCALAR) node->items[i] = list_node(item->mark, n, values, arena);
+        } else {
+            set_class_weights(item, n, values, arena);
+        }
+    }
+}
+
+/* Everything a Net owns, made in its arena. */
+typedef struct Opened {
+    Experiment experiment;
+    DataConfig data;
+    LossSet losses;
+} Opened;
+
+static Err open_parts(Net *net, Opened *o, const Checkpoint *checkpoint, int n_sets, const char *const *sets,
+                      int threads, Error *err) {
+    NetParts *parts = &net->parts;
+    Arena *arena = net->arena;
+    const char *name = arena_printf(arena, "%s:/config", checkpoint_path(checkpoint));
+    TRY(config_load_text(&o->experiment, name, checkpoint_config(checkpoint), n_sets, sets, arena, err));
+    int n;
+    const float *class_weights;
+    TRY(checkpoint_read_class_weights(checkpoint, &n, &class_weights, arena, err));
+    if (n > 0) set_class_weights(o->experiment.train.loss, n, class_weights, arena);
+    TRY(data_config_read(&o->data, &o->experiment, arena, err));
+    TRY(checkpoint_read_data(checkpoint, &o->data, arena, err));
+    int64_t classes = o->experiment.task == TASK_RECONSTRUCTION ? 0 : o->data.n_classes;
+    Graph *graph = NULL;
+    TRY(graph_build(&graph, &o->experiment, checkpoint_input(checkpoint), classes, arena, err));
+    parts->graph = graph;
+    TRY(weights_new(&parts->weights, graph, err));
+    TRY(checkpoint_read_weights(checkpoint, parts->weights, err));
+    TRY(loss_set_build(&o->losses, &o->experiment, graph, NULL, arena, err));
+    TRY(engine_new(&parts->engine, threads, err));
+    net->stride = graph_stride(graph);
+    return OK;
+}
+
+Err net_open(Net **out, const Checkpoint *checkpoint, int n_sets, const char *const *sets, int threads, Error *err) {
+    *out = NULL;
+    Net *net = calloc(1, sizeof *net);
+    if (!net) return err_set(err, ERR_MEMORY, "out of memory");
+    net->arena = arena_new();
+    Opened *o = ARENA_NEW(net->arena, Opened);
+    net->parts.experiment = &o->experiment;
+    net->parts.data = &o->data;
+    net->parts.losses = &o->losses;
+    Err code = open_parts(net, o, checkpoint, n_sets, sets, threads, err);
+    if (code == OK)
+        *out = net;
+    else
+        net_close(net);
+    return code;
+}
+
+void net_close(Net *net) {
+    if (!net) return;
+    for (int i = 0; i < MAX_PROGRAMS; i++) program_free(net->kept[i].program);
+    block_free(net->padded);
+    block_free(net->cropped);
+    if (net->arena) {
+        weights_free(net->parts.weights);
+        engine_free(net->parts.engine);
+        arena_free(net->arena);
+    }
+    free(net);
+}
+
+const Experiment *net_experiment(const Net *net) {
+    return net->parts.experiment;
+}
+
+const DataConfig *net_data(const Net *net) {
+    return net->parts.data;
+}
+
+const Graph *net_graph(const Net *net) {
+    return net->parts.graph;
+}
+
+const Weights *net_weights(const Net *net) {
+    return net->parts.weights;
+}
+
+const char *net_engine(const Net *net) {
+    return engine_describe(net->parts.engine);
+}
+
+int64_t net_stride(const Net *net) {
+    return net->stride;
+}
+
+void net_refresh(Net *net) {
+    net->generation++;
+}
+
+/* ---- programs ---- */
+
+Err net_input_shape(const Graph *graph, int64_t n, int64_t c, int64_t h, int64_t w, Shape *out, Error *err) {
+    *out = graph->input;
+    out->dim[0] = n;
+    char wanted[SHAPE_TEXT_BYTES];
+    if (out->rank == 4 && out->dim[1] == c) {
+        out->dim[2] = h;
+        out->dim[3] = w;
+        return OK;
+    }
+    if (out->rank != 4 && shape_size(graph->input) == c * h * w) return OK;
+    return err_set(err, ERR_DATA, "the network takes %s, but a picture is %lldx%lldx%lld (channels, height, width)",
+                   shape_text(graph->input, wanted), (long long)c, (long long)h, (long long)w);
+}
+
+/* The place of the program for this input: its own, an empty one, or the least recently used. */
+static KeptProgram *find_place(Net *net, Shape input, bool scored) {
+    KeptProgram *place = &net->kept[0];
+    for (int i = 0; i < MAX_PROGRAMS; i++) {
+        KeptProgram *k = &net->kept[i];
+        if (k->program && k->scored == scored && shape_equal(k->input, input)) return k;
+        if (place->program && (!k->program || k->used < place->used)) place = k;
+    }
+    program_free(place->program);
+    *place = (KeptProgram){.input = input, .scored = scored, .refreshed = -1};
+    return place;
+}
+
+Err net_program(Net *net, Shape input, bool scored, Program **out, Error *err) {
+    KeptProgram *k = find_place(net, input, scored);
+    if (!k->program) {
+        const NetParts *parts = &net->parts;
+        CompileSpec spec = {.engine = parts->engine,
+                            .graph = parts->graph,
+                            .weights = parts->weights,
+                            .input = input,
+                            .n_losses = scored ? parts->losses->n : 0,
+                            .losses = scored ? parts->losses->terms : NULL};
+        TRY(compile_program(&k->program, &spec, err));
+    }
+    if (k->refreshed != net->generation) program_refresh(k->program);
+    k->refreshed = net->generation;
+    k->used = ++net->uses;
+    *out = k->program;
+    return OK;
+}
+
+const LossSet *net_losses(const Net *net) {
+    return net->parts.losses;
+}
+
+const char *net_output_name(const Net *net) {
+    const Graph *graph = net->parts.graph;
+    return graph->nodes[graph->outputs[0]].name;
+}
+
+void net_bind_batch(Program *program, const LossSet *losses, const Batch *batch) {
+    program_bind(program, "input", batch->input);
+    for (int i = 0; i < losses->n; i++) {
+        const LossTerm *term = &losses->terms[i];
+        void *target = term->target_type == U8    ? (void *)batch->mask
+                       : term->target_type == S32 ? (void *)batch->label
+                                                  : (void *)batch->input;
+        program_bind(program, term->target, target);
+    }
+}
+
+/* ---- single pictures ---- */
+
+static Err grow(float **buffer, size_t *floats, size_t wanted, Error *err) {
+    if (*floats >= wanted) return OK;
+    block_free(*buffer);
+    *buffer = block_alloc(wanted * sizeof(float));
+    *floats = *buffer ? wanted : 0;
+    if (*buffer) return OK;
+    return err_set(err, ERR_MEMORY, "no memory for %zu MB of pictures", wanted * sizeof(float) >> 20);
+}
+
+/* Planes of h,w into planes of to_h,to_w, the last row and column repeated. */
+static void pad_planes(int64_t n_planes, int64_t h, int64_t w, const float *src, int64_t to_h, int64_t to_w,
+                       float *dst) {
+    for (int64_t p = 0; p < n_planes; p++)
+        for (int64_t y = 0; y < to_h; y++) {
+            const float *from = src + (p * h + (y < h ? y : h - 1)) * w;
+            float *to = dst + (p * to_h + y) * to_w;
+            memcpy(to, from, sizeof *to * (size_t)w);
+            for (int64_t x = w; x < to_w; x++) to[x] = from[w - 1];
+        }
+}
+
+static void crop_planes(int64_t n_planes, int64_t h, int64_t w, const float *src, int64_t from_h, int64_t from_w,
+                        float *dst) {
+    for (int64_t p = 0; p < n_planes; p++)
+        for (int64_t y = 0; y < h; y++)
+            memcpy(dst + (p * h + y) * w, src + (p * from_h + y) * from_w, sizeof *dst * (size_t)w);
+}
+
+/* A network that only takes its own size says so before a layer deep inside does. */
+static Err check_size(const Net *net, int64_t height, int64_t width, Error *err) {
+    Shape own = net->parts.graph->input;
+    if (net->stride > 0 || own.rank != 4 || (own.dim[2] == height && own.dim[3] == width)) return OK;
+    return err_set(err, ERR_DATA, "the network takes pictures of %lldx%lld only (height x width), got %lldx%lld",
+                   (long long)own.dim[2], (long long)own.dim[3], (long long)height, (long long)width);
+}
+
+Err net_run(Net *net, int64_t n, int64_t channels, int64_t height, int64_t width, const float *input,
+            const float **output, Shape *shape, Error *err) {
+    TRY(check_size(net, height, width, err));
+    int64_t stride = net->stride > 0 ? net->stride : 1;
+    int64_t h = (height + stride - 1) / stride * stride, w = (width + stride - 1) / stride * stride;
+    bool padded = h != height || w != width;
+    Shape in;
+    TRY(net_input_shape(net->parts.graph, n, channels, h, w, &in, err));
+    Program *program;
+    TRY(net_program(net, in, false, &program, err));
+    if (padded) {
+        TRY(grow(&net->padded, &net->padded_floats, (size_t)shape_size(in), err));
+        pad_planes(n * channels, height, width, input, h, w, net->padded);
+        input = net->padded;
+    }
+    program_bind(program, "input", (void *)input); /* an input is only read */
+    TRY(program_run(program, &(RunState){0}, err));
+    const char *name = net_output_name(net);
+    *output = program_read(program, name);
+    *shape = program_shape(program, name);
+    if (!padded || shape->rank != 4 || shape->dim[2] != h || shape->dim[3] != w) return OK;
+    shape->dim[2] = height;
+    shape->dim[3] = width;
+    TRY(grow(&net->cropped, &net->cropped_floats, (size_t)shape_size(*shape), err));
+    crop_planes(n * shape->dim[1], height, width, *output, h, w, net->cropped);
+    *output = net->cropped;
+    return OK;
+}

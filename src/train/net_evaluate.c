@@ -1,0 +1,187 @@
+/* net_evaluate.c - the scores of a split: every sample once through an inference program. See net.h. */
+#include "train/net.h"
+
+#include <time.h>
+
+/* What an evaluation collects. */
+typedef struct Scorer {
+    Task task;
+    const DataConfig *data;
+    LossTotal loss;
+    Confusion confusion;
+    ReconstructionSum reconstruction;
+    int64_t images;
+    int height, width; /* of the pictures without the padding of a batch */
+    float *scaled[2];  /* output and target in 0..1 scale, when that is not theirs already; each scaled_floats */
+    size_t scaled_floats;
+} Scorer;
+
+static double list_value(ParamList list, int channel, double otherwise) {
+    return list.n == 0 ? otherwise : list.floats[list.n == 1 ? 0 : channel % list.n];
+}
+
+/* From the network's scale to 0..1, the padding left out. */
+static void to_unit_scale(const Scorer *s, const Batch *batch, int64_t channels, const float *src, float *dst) {
+    double full = s->data->depth == 16 ? 65535 : s->data->depth == 32 ? 1 : 255;
+    for (int64_t plane = 0; plane < batch->n * channels; plane++) {
+        bool given = s->data->mean.n > 0 || s->data->std.n > 0;
+        float factor = (float)(given ? list_value(s->data->std, (int)(plane % channels), full) / full : 1);
+        float shift = (float)(given ? list_value(s->data->mean, (int)(plane % channels), 0) / full : 0);
+        for (int y = 0; y < s->height; y++)
+            for (int x = 0; x < s->width; x++)
+                dst[(plane * s->height + y) * s->width + x] = src[(plane * batch->height + y) * batch->width + x] *
+                                                                  factor +
+                                                              shift;
+    }
+}
+
+static Err score_reconstruction(Scorer *s, const Batch *batch, int64_t channels, const float *output, Shape shape,
+                                Error *err) {
+    int64_t each = channels * batch->height * batch->width;
+    if (shape_size(shape) != batch->n * each)
+        return err_set(err, ERR_CONFIG, "the network's output has %lld values, its input %lld: nothing to compare",
+                       (long long)(shape_size(shape) / batch->n), (long long)each);
+    bool plain = s->data->mean.n == 0 && s->data->std.n == 0;
+    if (plain && s->height == batch->height && s->width == batch->width) {
+        reconstruction_add(&s->reconstruction, batch->n, each, output, batch->input);
+        return OK;
+    }
+    size_t floats = (size_t)(batch->n * channels) * (size_t)s->height * (size_t)s->width;
+    for (int i = 0; i < 2; i++) {
+        if (s->scaled_floats < floats) {
+            block_free(s->scaled[i]);
+            s->scaled[i] = block_alloc(floats * sizeof(float));
+        }
+        if (!s->scaled[i]) return err_set(err, ERR_MEMORY, "no memory for %zu values", floats);
+        to_unit_scale(s, batch, channels, i == 0 ? output : batch->input, s->scaled[i]);
+    }
+    if (s->scaled_floats < floats) s->scaled_floats = floats;
+    reconstruction_add(&s->reconstruction, batch->n, channels * s->height * s->width, s->scaled[0], s->scaled[1]);
+    return OK;
+}
+
+static Err score_batch(Scorer *s, Net *net, const Program *program, const Batch *batch, int64_t channels, Error *err) {
+    const char *name = net_output_name(net);
+    const float *output = program_read(program, name);
+    Shape shape = program_shape(program, name);
+    loss_total_add(&s->loss, net_losses(net), program);
+    s->images += batch->n;
+    switch (s->task) {
+    case TASK_RECONSTRUCTION:
+        return score_reconstruction(s, batch, channels, output, shape, err);
+    case TASK_CLASSIFICATION:
+        return confusion_add_label(&s->confusion, batch->n, output, batch->label, err);
+    default:
+        return confusion_add_mask(&s->confusion, batch->n, (int64_t)batch->height * batch->width, output, batch->mask,
+                                  err);
+    }
+}
+
+static void finish_scores(const Scorer *s, const Net *net, Evaluation *out, Arena *arena) {
+    *out = (Evaluation){.task = s->task, .images = s->images};
+    out->loss = loss_total_value(&s->loss, net_losses(net));
+    if (s->task == TASK_RECONSTRUCTION) {
+        const ReconstructionSum *r = &s->reconstruction;
+        out->mse = r->elements ? r->squared / (double)r->elements : 0;
+        out->mae = r->elements ? r->absolute / (double)r->elements : 0;
+        out->squared_error_per_image = r->images ? r->squared / (double)r->images : 0;
+        return;
+    }
+    out->n_classes = s->confusion.n;
+    out->classes = ARENA_ARRAY(arena, ClassScore, s->confusion.n);
+    confusion_scores(&s->confusion, &out->segmentation, out->classes);
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static Err check_targets(const Net *net, const Batch *batch, Error *err) {
+    Task task = net_experiment(net)->task;
+    if (task == TASK_SEGMENTATION && !batch->mask)
+        return err_set(err, ERR_DATA, "there are no masks to compare with: the split has pictures only");
+    if (task == TASK_CLASSIFICATION && !batch->label)
+        return err_set(err, ERR_DATA, "there are no labels to compare with: the split has pictures only");
+    return OK;
+}
+
+static Err score_all(Net *net, Loader *loader, const TrainEvents *events, const Progress *at, Scorer *s, Error *err) {
+    int64_t shape[4];
+    loader_shape(loader, shape);
+    Progress progress = at ? *at : (Progress){0};
+    progress.evaluating = true;
+    progress.batches = loader_batches(loader);
+    double began = now(), told = began;
+    TRY(loader_start(loader, 0, 0, err));
+    for (progress.batch = 0;; progress.batch++) {
+        const Batch *batch;
+        TRY(loader_next(loader, &batch, err));
+        if (!batch) return OK;
+        if (events && events->stop && *events->stop) return err_set(err, ERR_STOPPED, "stopped");
+        TRY(check_targets(net, batch, err));
+        Shape input;
+        Program *program;
+        TRY(net_input_shape(net_graph(net), batch->n, shape[1], batch->height, batch->width, &input, err));
+        TRY(net_program(net, input, true, &program, err));
+        net_bind_batch(program, net_losses(net), batch);
+        TRY(program_run(program, &(RunState){.seed = (uint64_t)net_experiment(net)->train.seed}, err));
+        TRY(score_batch(s, net, program, batch, shape[1], err));
+        double t = now();
+        if (!events || !events->progress || t - told < 0.1) continue;
+        told = t;
+        progress.elapsed_seconds = t - began;
+        progress.samples_per_second = (double)s->images / (t - began);
+        progress.eta_seconds = (t - began) / (double)(progress.batch + 1) *
+                               (double)(progress.batches - progress.batch - 1);
+        progress.loss = loss_total_value(&s->loss, net_losses(net));
+        events->progress(events->context, &progress);
+    }
+}
+
+Err net_evaluate_loader(Net *net, const Split *split, Loader *loader, const TrainEvents *events, const Progress *at,
+                        Evaluation *out, Arena *arena, Error *err) {
+    Scorer s = {.task = net_experiment(net)->task, .data = split_config(split)};
+    int64_t shape[4];
+    split_shape(split, shape);
+    s.height = (int)shape[2];
+    s.width = (int)shape[3];
+    if (s.task != TASK_RECONSTRUCTION) TRY(confusion_new(&s.confusion, net_data(net)->n_classes, err));
+    double began = now();
+    Err code = score_all(net, loader, events, at, &s, err);
+    if (code == OK) {
+        finish_scores(&s, net, out, arena);
+        out->seconds = now() - began;
+    }
+    if (s.task != TASK_RECONSTRUCTION) confusion_free(&s.confusion);
+    block_free(s.scaled[0]);
+    block_free(s.scaled[1]);
+    return code;
+}
+
+static Err evaluate_split(Net *net, Split *split, const TrainEvents *events, Evaluation *out, Arena *arena,
+                          Error *err) {
+    int has = split_config(split)->n_classes, wanted = net_data(net)->n_classes;
+    if (net_experiment(net)->task != TASK_RECONSTRUCTION && has != wanted)
+        return err_set(err, ERR_DATA, "the data has %d classes, the network %d", has, wanted);
+    LoaderSpec spec = {.split = split,
+                       .batch_size = net_experiment(net)->train.batch_size,
+                       .multiple = net_stride(net) > 0 ? net_stride(net) : 1};
+    Loader *loader = NULL;
+    TRY(loader_new(&loader, &spec, err));
+    Err code = net_evaluate_loader(net, split, loader, events, NULL, out, arena, err);
+    loader_free(loader);
+    return code;
+}
+
+Err net_evaluate(Net *net, const char *split_name, const TrainEvents *events, Evaluation *out, Arena *arena,
+                 Error *err) {
+    if (!split_exists(net_experiment(net), split_name))
+        return err_set(err, ERR_CONFIG, "the data has no split '%s'", split_name);
+    Split *split = NULL;
+    TRY(split_open(&split, net_experiment(net), split_name, err));
+    Err code = evaluate_split(net, split, events, out, arena, err);
+    split_close(split);
+    return code;
+}

@@ -1,0 +1,62 @@
+/* run.h - what a training run consists of. Private to the trainer: run_setup.c makes it, trainer.c runs it. */
+#ifndef SANDGLASS_TRAIN_RUN_H
+#define SANDGLASS_TRAIN_RUN_H
+
+#include "train/rundir.h"
+#include "train/trainer.h"
+
+/* The data of a run, and the batches made from it. */
+typedef struct RunData {
+    Split *train, *val; /* val NULL: none */
+    Augment *augment;
+    Loader *train_loader, *val_loader; /* val_loader NULL: never evaluated */
+    int64_t n_images, n_batches;       /* of an epoch */
+} RunData;
+
+/* The training program for full batches and the one for the short last batch; NULL where there is no such batch. */
+typedef struct RunPrograms {
+    Program *full, *last;
+    int64_t batch_size; /* of full */
+} RunPrograms;
+
+typedef struct Run {
+    const TrainSpec *spec;
+    const Experiment *experiment;
+    const TrainConfig *train;
+    Arena *arena;
+
+    RunData data;
+    Engine *engine;
+    Graph *graph;
+    Weights *weights;
+    LossSet losses;
+    Optimizer optimizer;
+    Schedule schedule;
+    MetricName best; /* what decides best.h5, and reduce_on_plateau */
+    RunPrograms programs;
+    Net *net;           /* for evaluation and pictures: inference on the same weights */
+    float *accumulated; /* sum of gradients of micro-batches; NULL when each batch makes a step */
+    int64_t steps_per_epoch;
+
+    TrainState state;
+    int history_capacity;
+    RunDir dir;
+} Run;
+
+/* Read the config's sections, open the data, build network, losses and programs; the weights are initialised. Touches
+ * no file but the data's. On failure run_close is still due. */
+Err run_setup(Run *run, Error *err);
+void run_close(Run *run);
+
+/* Begin a run directory with a first checkpoint, or take up one that is there: weights, slots and state are read, the
+ * config compared, history.jsonl written anew. */
+Err run_begin(Run *run, Error *err);
+
+/* Write last.h5 (the one before is kept), or best.h5. */
+Err run_save_last(Run *run, Error *err);
+Err run_save_best(Run *run, Error *err);
+
+/* A line for people. */
+void run_note(const Run *run, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#endif

@@ -1,0 +1,275 @@
+/* run_setup.c - a training run from its config: data, network, programs, and the run directory it begins or goes on in.
+ */
+#include "train/resume.h"
+#include "train/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void run_note(const Run *run, const char *format, ...) {
+    const TrainEvents *events = &run->spec->events;
+    if (!events->note) return;
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    events->note(events->context, text);
+}
+
+/* ---- config ---- */
+
+/* All sections are read before the first failure is returned, so that one pass reports every mistake. */
+static Err read_sections(Run *run, Error *err) {
+    const Experiment *x = run->experiment;
+    bool has_val = split_exists(x, "val") && run->train->eval_every > 0;
+    const Err codes[] = {
+        optimizer_read(&run->optimizer, x, run->arena, err),
+        schedule_read(&run->schedule, x, run->arena, err),
+        augment_new(&run->data.augment, run->train->augment, run->arena, err),
+        evaluation_best_metric(&run->best, x, has_val, err),
+    };
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (codes[i] != OK) return codes[i];
+    return OK;
+}
+
+/* ---- data and network ---- */
+
+static Err check_targets(const Run *run, const Split *split, const char *name, Error *err) {
+    const DatasetInfo *info = split_info(split);
+    if (run->experiment->task == TASK_SEGMENTATION && !info->has_mask)
+        return err_set(err, ERR_DATA, "data.%s: there are no masks, which task segmentation learns from", name);
+    if (run->experiment->task == TASK_CLASSIFICATION && !info->has_label)
+        return err_set(err, ERR_DATA, "data.%s: there are no labels, which task classification learns from", name);
+    return OK;
+}
+
+static Err open_split(Run *run, const char *name, Split **out, Error *err) {
+    TRY(split_open(out, run->experiment, name, err));
+    return check_targets(run, *out, name, err);
+}
+
+static Err open_data(Run *run, Error *err) {
+    RunData *data = &run->data;
+    if (!split_exists(run->experiment, "train"))
+        return err_set(err, ERR_CONFIG, "data.train: missing; it says what to train on");
+    TRY(open_split(run, "train", &data->train, err));
+    if (split_exists(run->experiment, "val") && run->train->eval_every > 0)
+        TRY(open_split(run, "val", &data->val, err));
+    data->n_images = split_info(data->train)->n;
+    return OK;
+}
+
+/* The network is made for the size of a training picture: what data and augmentation give. */
+static Err build_graph(Run *run, Error *err) {
+    int64_t shape[4];
+    split_shape(run->data.train, shape);
+    int height = (int)shape[2], width = (int)shape[3];
+    augment_size(run->data.augment, &height, &width);
+    if (height < 1 || width < 1)
+        return err_set(err, ERR_CONFIG,
+                       "the pictures differ in size, and a batch needs one: set data.size, and data.fit to resize, "
+                       "crop or pad, or let train.augment crop");
+    const DataConfig *data = split_config(run->data.train);
+    int64_t classes = run->experiment->task == TASK_RECONSTRUCTION ? 0 : data->n_classes;
+    if (run->experiment->task != TASK_RECONSTRUCTION && classes < 2)
+        return err_set(err, ERR_CONFIG, "data.classes: missing; task %s needs at least 2 classes",
+                       task_names[run->experiment->task]);
+    TRY(graph_build(&run->graph, run->experiment, SHAPE(1, shape[1], height, width), classes, run->arena, err));
+    TRY(weights_new(&run->weights, run->graph, err));
+    TRY(weights_init(run->weights, (uint64_t)run->train->seed, err));
+    return weights_add_slots(run->weights, run->optimizer.kind->n_slots, err);
+}
+
+static Err new_loaders(Run *run, Error *err) {
+    RunData *data = &run->data;
+    int64_t stride = graph_stride(run->graph);
+    LoaderSpec spec = {.split = data->train,
+                       .batch_size = run->train->batch_size,
+                       .seed = (uint64_t)run->train->seed,
+                       .shuffle = run->train->shuffle,
+                       .augment = data->augment,
+                       .multiple = stride > 0 ? stride : 1};
+    TRY(loader_new(&data->train_loader, &spec, err));
+    data->n_batches = loader_batches(data->train_loader);
+    if (!data->val) return OK;
+    spec.split = data->val;
+    spec.shuffle = false;
+    spec.augment = NULL;
+    Err code = loader_new(&data->val_loader, &spec, err);
+    if (code != OK) err_context(err, "data.val");
+    return code;
+}
+
+static Err compile_for(Run *run, int64_t n, const int64_t shape[4], Program **out, Error *err) {
+    CompileSpec spec = {.engine = run->engine,
+                        .graph = run->graph,
+                        .weights = run->weights,
+                        .training = true,
+                        .n_losses = run->losses.n,
+                        .losses = run->losses.terms};
+    TRY(net_input_shape(run->graph, n, shape[1], shape[2], shape[3], &spec.input, err));
+    return compile_program(out, &spec, err);
+}
+
+static Err compile_programs(Run *run, Error *err) {
+    int64_t shape[4];
+    loader_shape(run->data.train_loader, shape);
+    int64_t n_full = run->data.n_images / shape[0], rest = run->data.n_images % shape[0];
+    run->programs.batch_size = shape[0];
+    if (n_full > 0) TRY(compile_for(run, shape[0], shape, &run->programs.full, err));
+    if (rest > 0) TRY(compile_for(run, rest, shape, &run->programs.last, err));
+    return OK;
+}
+
+static Err take_accumulator(Run *run, Error *err) {
+    if (run->train->accumulate <= 1) return OK;
+    size_t bytes = (size_t)run->weights->trained_size * sizeof(float);
+    run->accumulated = block_alloc(bytes ? bytes : 1);
+    if (run->accumulated) return OK;
+    return err_set(err, ERR_MEMORY, "no memory for %zu MB of accumulated gradients", bytes >> 20);
+}
+
+Err run_setup(Run *run, Error *err) {
+    TRY(read_sections(run, err));
+    TRY(open_data(run, err));
+    TRY(build_graph(run, err));
+    TRY(loss_set_build(&run->losses, run->experiment, run->graph, run->data.train, run->arena, err));
+    TRY(new_loaders(run, err));
+    TRY(engine_new(&run->engine, run->spec->threads, err));
+    TRY(compile_programs(run, err));
+    TRY(take_accumulator(run, err));
+    NetParts parts = {.engine = run->engine,
+                      .experiment = run->experiment,
+                      .data = split_config(run->data.train),
+                      .graph = run->graph,
+                      .weights = run->weights,
+                      .losses = &run->losses};
+    TRY(net_wrap(&run->net, &parts, err));
+    int64_t micro = run->train->accumulate > 1 ? run->train->accumulate : 1;
+    run->steps_per_epoch = (run->data.n_batches + micro - 1) / micro;
+    run->state = (TrainState){.train_images = run->data.n_images, .threads = engine_threads(run->engine)};
+    plateau_init(&run->state.plateau);
+    return OK;
+}
+
+void run_close(Run *run) {
+    rundir_leave(&run->dir);
+    net_close(run->net);
+    program_free(run->programs.full);
+    program_free(run->programs.last);
+    loader_free(run->data.train_loader);
+    loader_free(run->data.val_loader);
+    split_close(run->data.train);
+    split_close(run->data.val);
+    weights_free(run->weights);
+    engine_free(run->engine);
+    block_free(run->accumulated);
+}
+
+/* ---- checkpoints ---- */
+
+static Err save(Run *run, const char *name, const char *keep_as, bool whole, Error *err) {
+    CheckpointWrite write = {
+        .path = rundir_file(&run->dir, name),
+        .keep_as = keep_as ? rundir_file(&run->dir, keep_as) : NULL,
+        .experiment = run->experiment,
+        .data = split_config(run->data.train),
+        .input = run->graph->input,
+        .class_weights = run->losses.class_weights,
+        .weights = run->weights,
+        .n_slots = run->optimizer.kind->n_slots,
+        .slot_names = whole ? run->optimizer.kind->slot_names : NULL,
+        .state = &run->state,
+        .accumulated = whole ? run->accumulated : NULL,
+        .onednn = engine_describe(run->engine),
+    };
+    return checkpoint_write(&write, err);
+}
+
+Err run_save_last(Run *run, Error *err) {
+    return save(run, "last.h5", "last.prev.h5", true, err);
+}
+
+Err run_save_best(Run *run, Error *err) {
+    return save(run, "best.h5", NULL, false, err);
+}
+
+/* ---- beginning ---- */
+
+static Err begin_new(Run *run, Error *err) {
+    TRY(rundir_begin(&run->dir, run->spec->run_dir, run->arena, err));
+    TRY(rundir_write_text(&run->dir, "config.yaml", yaml_write(run->experiment->root, run->arena), err));
+    TRY(rundir_write_text(&run->dir, "history.jsonl", "", err));
+    TRY(run_save_last(run, err));
+    return rundir_appear(&run->dir, err);
+}
+
+/* Numbers that a checkpoint of this very run must fulfil. */
+static Err check_state(const Run *run, const char *path, Error *err) {
+    const TrainState *s = &run->state;
+    if (s->train_images != run->data.n_images)
+        return err_set(err, ERR_DATA, "the run in '%s' was begun with %lld training samples, now there are %lld", path,
+                       (long long)s->train_images, (long long)run->data.n_images);
+    int64_t micro = run->train->accumulate > 1 ? run->train->accumulate : 1;
+    if (s->batch > run->data.n_batches || s->micro >= micro || s->micro > s->batch)
+        return err_set(err, ERR_FORMAT, "%s: batch %lld of %lld and micro-batch %lld of %lld cannot be", path,
+                       (long long)s->batch, (long long)run->data.n_batches, (long long)s->micro, (long long)micro);
+    return OK;
+}
+
+static Err take_up(Run *run, const Checkpoint *c, Error *err) {
+    const char *path = checkpoint_path(c);
+    TRY(resume_check_config(path, checkpoint_config(c), run->experiment, run->arena, err));
+    TRY(checkpoint_read_weights(c, run->weights, err));
+    TRY(checkpoint_read_slots(c, run->weights, run->optimizer.kind->n_slots, run->optimizer.kind->slot_names, err));
+    TRY(checkpoint_read_state(c, &run->state, run->weights, run->accumulated, run->arena, err));
+    TRY(check_state(run, path, err));
+    run->history_capacity = run->state.n_history;
+    int64_t threads = engine_threads(run->engine);
+    if (run->state.threads != threads)
+        run_note(run,
+                 "the run was begun with %lld threads and goes on with %lld: its bits will differ from one that never "
+                 "stopped",
+                 (long long)run->state.threads, (long long)threads);
+    run->state.threads = threads;
+    run_note(run, "going on from %s: epoch %lld, batch %lld of %lld", path, (long long)run->state.epoch + 1,
+             (long long)run->state.batch, (long long)run->data.n_batches);
+    return OK;
+}
+
+/* History as the checkpoint knows it: a killed run may have a line more or less. */
+static Err write_history(const Run *run, Error *err) {
+    size_t bytes = 1;
+    for (int i = 0; i < run->state.n_history; i++) bytes += strlen(run->state.history[i]) + 1;
+    char *text = malloc(bytes), *end = text;
+    if (!text) return err_set(err, ERR_MEMORY, "out of memory");
+    *text = '\0';
+    for (int i = 0; i < run->state.n_history; i++)
+        end += snprintf(end, bytes - (size_t)(end - text), "%s\n", run->state.history[i]);
+    Err code = rundir_write_text(&run->dir, "history.jsonl", text, err);
+    free(text);
+    return code;
+}
+
+static Err resume(Run *run, Error *err) {
+    TRY(rundir_enter(&run->dir, run->spec->run_dir, run->arena, err));
+    Checkpoint *c = NULL;
+    const char *note = NULL;
+    TRY(checkpoint_open(&c, run->dir.path, true, &note, run->arena, err));
+    if (note) run_note(run, "%s", note);
+    Err code = take_up(run, c, err);
+    checkpoint_close(c);
+    TRY(code);
+    /* a damaged last.h5 must not be kept in place of the good one before it */
+    if (note) rename(rundir_file(&run->dir, "last.h5"), rundir_file(&run->dir, "last.damaged.h5"));
+    TRY(rundir_write_text(&run->dir, "config.yaml", yaml_write(run->experiment->root, run->arena), err));
+    return write_history(run, err);
+}
+
+Err run_begin(Run *run, Error *err) {
+    bool on = run->spec->resume && rundir_has_checkpoint(run->spec->run_dir);
+    return on ? resume(run, err) : begin_new(run, err);
+}

@@ -1,0 +1,391 @@
+/* trainer.c - the training loop. See trainer.h.
+ *
+ * Life of a step: next batch from the loader, bind it, run the program (forward, loss, backward), add up the loss, and
+ * for every train.accumulate-th batch (and the last of an epoch) one optimizer step at the schedule's rate. Everything
+ * that steers it is in TrainState, so a checkpoint may be taken after any batch. What depends on the clock (progress,
+ * checkpoints, stopping) never touches what is computed.
+ */
+#include "train/run.h"
+#include "train/samples.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* Times of this process; all in seconds of the same clock. */
+typedef struct Clock {
+    double began, mark; /* of the process's part; end of the last stretch accounted for */
+    double told, saved; /* last progress line, last checkpoint */
+    double training;    /* spent on batches */
+    int64_t samples;    /* trained on in that time */
+} Clock;
+
+typedef struct Loop {
+    Run *run;
+    Clock clock;
+    Evaluation val;
+    bool has_val, out_of_time;
+} Loop;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Account for the time since the last call. */
+static double tick(Loop *l) {
+    double t = now(), passed = t - l->clock.mark;
+    l->clock.mark = t;
+    l->run->state.seconds += passed;
+    return passed;
+}
+
+/* ---- one batch ---- */
+
+/* A pure function of the step, so that a resumed run and history.jsonl need not remember it. */
+static double rate_at(const Run *run, int64_t step) {
+    SchedulePoint at = {.step = step,
+                        .steps = run->steps_per_epoch * run->train->epochs,
+                        .epoch = (double)step / (double)run->steps_per_epoch,
+                        .epochs = (double)run->train->epochs,
+                        .plateau_factor = run->state.plateau.factor};
+    return schedule_lr(&run->schedule, &at);
+}
+
+/* The run ends here; weights are those of the last good step. */
+static Err report_nonfinite(Run *run, Program *program, const RunState *at, const char *what, double value,
+                            Error *err) {
+    char where[256], first[320] = "";
+    if (program_find_nonfinite(program, at, where, sizeof where))
+        snprintf(first, sizeof first, "; first bad tensor: %s", where);
+    const TrainState *s = &run->state;
+    return err_set(err, ERR_NUMERIC,
+                   "step %lld (epoch %lld, batch %lld): the %s is %s%s; the last good checkpoint stays; a lower "
+                   "train.lr or a train.clip_norm may help",
+                   (long long)s->step + 1, (long long)s->epoch + 1, (long long)s->batch + 1, what,
+                   isnan(value) ? "nan" : "infinite", first);
+}
+
+static void add_gradient(float *restrict sum, const float *restrict gradient, int64_t n) {
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++) sum[i] += gradient[i];
+}
+
+/* Whether this batch completes an optimizer step. */
+static bool completes_step(const Run *run) {
+    const TrainState *s = &run->state;
+    return !run->accumulated || s->micro + 1 >= run->train->accumulate || s->batch + 1 >= run->data.n_batches;
+}
+
+static Err learn(Run *run, Program *program, const RunState *at, Error *err) {
+    TrainState *s = &run->state;
+    Weights *weights = run->weights;
+    size_t bytes = (size_t)weights->trained_size * sizeof(float);
+    double norm = 0;
+    if (run->accumulated) {
+        norm = sqrt(gradient_square_sum(weights));
+        if (!isfinite(norm)) return report_nonfinite(run, program, at, "norm of the gradient", norm, err);
+        add_gradient(run->accumulated, weights->grad, weights->trained_size);
+    }
+    if (!completes_step(run)) {
+        s->micro++;
+        return OK;
+    }
+    double scale = 1;
+    if (run->accumulated) {
+        memcpy(weights->grad, run->accumulated, bytes);
+        scale = 1.0 / (double)(s->micro + 1);
+    }
+    if (!optimizer_step(&run->optimizer, weights, rate_at(run, s->step), s->step + 1, scale, &norm))
+        return report_nonfinite(run, program, at, "norm of the gradient", norm, err);
+    if (run->accumulated) memset(run->accumulated, 0, bytes);
+    s->micro = 0;
+    s->step++;
+    return OK;
+}
+
+static Err train_batch(Run *run, const Batch *batch, Error *err) {
+    TrainState *s = &run->state;
+    Program *program = batch->n == run->programs.batch_size ? run->programs.full : run->programs.last;
+    RunState at = {.seed = (uint64_t)run->train->seed, .step = (uint64_t)(s->epoch * run->data.n_batches + s->batch)};
+    net_bind_batch(program, &run->losses, batch);
+    TRY(program_run(program, &at, err));
+    double loss = loss_batch_value(&run->losses, program);
+    if (!isfinite(loss)) return report_nonfinite(run, program, &at, "loss", loss, err);
+    LossTotal total = s->train_loss;
+    loss_total_add(&total, &run->losses, program);
+    TRY(learn(run, program, &at, err));
+    s->train_loss = total;
+    s->train_samples += batch->n;
+    s->batch++;
+    return OK;
+}
+
+/* ---- what the clock decides: progress, checkpoints, stopping ---- */
+
+static bool asked_to_stop(const Run *run) {
+    const volatile sig_atomic_t *stop = run->spec->events.stop;
+    return stop && *stop;
+}
+
+static Progress progress_of(const Loop *l) {
+    const Run *run = l->run;
+    const TrainState *s = &run->state;
+    const Clock *c = &l->clock;
+    double rate = c->training > 0 ? (double)c->samples / c->training : 0;
+    int64_t left = (run->train->epochs - s->epoch) * run->data.n_images - s->train_samples;
+    double eta = rate > 0 && left > 0 ? (double)left / rate : 0;
+    double limit = run->train->max_seconds > 0 ? run->train->max_seconds - (c->mark - c->began) : eta;
+    return (Progress){.epoch = s->epoch + 1,
+                      .epochs = run->train->epochs,
+                      .batch = s->batch,
+                      .batches = run->data.n_batches,
+                      .step = s->step,
+                      .loss = loss_total_value(&s->train_loss, &run->losses),
+                      .lr = rate_at(run, s->step > 0 ? s->step - 1 : 0),
+                      .samples_per_second = rate,
+                      .eta_seconds = limit < eta ? (limit > 0 ? limit : 0) : eta,
+                      .elapsed_seconds = s->seconds};
+}
+
+static void tell_progress(Loop *l) {
+    const TrainEvents *events = &l->run->spec->events;
+    if (!events->progress || l->clock.mark - l->clock.told < 0.1) return;
+    l->clock.told = l->clock.mark;
+    Progress progress = progress_of(l);
+    events->progress(events->context, &progress);
+}
+
+static Err save_last(Loop *l, Error *err) {
+    TRY(run_save_last(l->run, err));
+    tick(l);
+    l->clock.saved = l->clock.mark;
+    return OK;
+}
+
+static Err save_if_due(Loop *l, bool stepped, Error *err) {
+    const TrainConfig *train = l->run->train;
+    bool by_steps = stepped && train->save_steps > 0 && l->run->state.step % train->save_steps == 0;
+    bool by_time = train->save_seconds > 0 && l->clock.mark - l->clock.saved >= train->save_seconds;
+    return by_steps || by_time ? save_last(l, err) : OK;
+}
+
+/* Save and end, resumably: a signal, or train.max_seconds. */
+static Err stop_if_asked(Loop *l, Error *err) {
+    const Run *run = l->run;
+    bool asked = asked_to_stop(run);
+    l->out_of_time = run->train->max_seconds > 0 && l->clock.mark - l->clock.began >= run->train->max_seconds;
+    if (!asked && !l->out_of_time) return OK;
+    TRY(save_last(l, err));
+    if (!asked) return OK;
+    return err_set(err, ERR_STOPPED, "stopped at step %lld; --resume goes on from there", (long long)run->state.step);
+}
+
+/* ---- one epoch ---- */
+
+static Err train_batches(Loop *l, Error *err) {
+    Run *run = l->run;
+    TrainState *s = &run->state;
+    if (s->batch >= run->data.n_batches) return OK; /* stopped between the last batch and the evaluation */
+    TRY(loader_start(run->data.train_loader, s->epoch, s->batch, err));
+    tick(l);
+    while (s->batch < run->data.n_batches && !l->out_of_time) {
+        const Batch *batch;
+        TRY(loader_next(run->data.train_loader, &batch, err));
+        int64_t step = s->step, n = batch->n;
+        TRY(train_batch(run, batch, err));
+        double passed = tick(l);
+        s->epoch_seconds += passed;
+        l->clock.training += passed;
+        l->clock.samples += n;
+        tell_progress(l);
+        TRY(save_if_due(l, s->step != step, err));
+        TRY(stop_if_asked(l, err));
+    }
+    return OK;
+}
+
+static bool evaluation_due(const Run *run) {
+    if (!run->data.val_loader) return false;
+    int64_t epoch = run->state.epoch + 1;
+    return epoch % run->train->eval_every == 0 || epoch == run->train->epochs;
+}
+
+static Err evaluate(Loop *l, Error *err) {
+    Run *run = l->run;
+    Progress at = progress_of(l);
+    net_refresh(run->net);
+    TRY(net_evaluate_loader(run->net, run->data.val, run->data.val_loader, &run->spec->events, &at, &l->val, run->arena,
+                            err));
+    l->has_val = true;
+    return OK;
+}
+
+static const char *history_line(const Run *run, const Evaluation *val, double lr, double seconds) {
+    const TrainState *s = &run->state;
+    Json j = json_begin(run->arena);
+    json_open_object(&j, NULL);
+    json_int(&j, "epoch", s->epoch + 1);
+    json_int(&j, "step", s->step);
+    json_open_object(&j, "train");
+    json_float(&j, "loss", loss_total_value(&s->train_loss, &run->losses));
+    json_close(&j);
+    if (val) {
+        json_open_object(&j, "val");
+        evaluation_write_json(val, NULL, &j);
+        json_close(&j);
+    }
+    json_float(&j, "lr", lr);
+    json_float(&j, "seconds", seconds);
+    json_float(&j, "samples_per_second", s->epoch_seconds > 0 ? (double)s->train_samples / s->epoch_seconds : 0);
+    json_close(&j);
+    return json_text(&j);
+}
+
+static void add_history(Run *run, const char *line) {
+    TrainState *s = &run->state;
+    if (s->n_history >= run->history_capacity) {
+        int capacity = run->history_capacity ? 2 * run->history_capacity : 64;
+        const char **grown = ARENA_ARRAY(run->arena, const char *, capacity);
+        if (s->n_history) memcpy(grown, s->history, sizeof *grown * (size_t)s->n_history);
+        s->history = grown;
+        run->history_capacity = capacity;
+    }
+    s->history[s->n_history++] = line;
+}
+
+/* Let the epoch's scores bear on what comes: the schedule's plateau, and whether this is the best so far. */
+static bool judge_epoch(Run *run, const Evaluation *val) {
+    TrainState *s = &run->state;
+    double value = loss_total_value(&s->train_loss, &run->losses);
+    if (run->data.val_loader && (!val || !evaluation_metric(val, run->best.name, &value))) return false;
+    bool higher = run->best.higher_is_better;
+    plateau_update(&s->plateau, &run->schedule, value, higher);
+    bool better = s->best_epoch == 0 || (higher ? value > s->best_value : value < s->best_value);
+    if (!better) return false;
+    s->best_epoch = s->epoch + 1;
+    s->best_value = value;
+    return true;
+}
+
+static Err write_samples(Run *run, Error *err) {
+    const TrainConfig *train = run->train;
+    int64_t epoch = run->state.epoch;
+    if (train->sample_every <= 0 || (epoch % train->sample_every != 0 && epoch != train->epochs)) return OK;
+    const char *name = arena_printf(run->arena, "samples/epoch_%04lld.png", (long long)epoch);
+    Split *split = run->data.val ? run->data.val : run->data.train;
+    net_refresh(run->net);
+    return samples_write(run->net, split, train->samples, rundir_file(&run->dir, name), err);
+}
+
+/* Evaluate, judge, record, save. A run that is killed in here goes on from before it, and does the same again. */
+static Err finish_epoch(Loop *l, Error *err) {
+    Run *run = l->run;
+    TrainState *s = &run->state;
+    const Evaluation *val = NULL;
+    double lr = rate_at(run, s->step > 0 ? s->step - 1 : 0);
+    if (evaluation_due(run)) {
+        TRY(evaluate(l, err));
+        val = &l->val;
+    }
+    tick(l);
+    const char *line = history_line(run, val, lr, s->epoch_seconds + (val ? val->seconds : 0));
+    Progress progress = progress_of(l);
+    bool best = judge_epoch(run, val);
+    s->last_loss = progress.loss;
+    add_history(run, line);
+    s->epoch++;
+    s->batch = 0;
+    s->train_samples = 0;
+    s->train_loss = (LossTotal){0};
+    s->epoch_seconds = 0;
+    if (best) TRY(run_save_best(run, err));
+    TRY(save_last(l, err));
+    TRY(rundir_append_line(&run->dir, "history.jsonl", line, err));
+    TRY(write_samples(run, err));
+    const TrainEvents *events = &run->spec->events;
+    if (events->epoch) events->epoch(events->context, &progress, val, line);
+    tick(l);
+    return OK;
+}
+
+/* A signal may come while an epoch is evaluated: all its batches are done, so that is where the run goes on. */
+static Err run_epochs(Loop *l, Error *err) {
+    Run *run = l->run;
+    while (run->state.epoch < run->train->epochs && !l->out_of_time) {
+        TRY(train_batches(l, err));
+        if (run->state.batch < run->data.n_batches) break; /* out of time */
+        Err code = asked_to_stop(run) ? ERR_STOPPED : finish_epoch(l, err);
+        if (code == ERR_STOPPED) {
+            err_clear(err);
+            return stop_if_asked(l, err);
+        }
+        TRY(code);
+        if (run->state.epoch < run->train->epochs) TRY(stop_if_asked(l, err));
+    }
+    return OK;
+}
+
+/* ---- the result ---- */
+
+/* Class names and palette outlive the split they came with. */
+static const DataConfig *copy_data(const DataConfig *data, Arena *arena) {
+    DataConfig *copy = arena_copy(arena, data, sizeof *data);
+    if (!data->class_names || data->n_classes < 1) return copy;
+    copy->class_names = ARENA_ARRAY(arena, const char *, data->n_classes);
+    for (int i = 0; i < data->n_classes; i++) copy->class_names[i] = arena_strdup(arena, data->class_names[i]);
+    if (data->palette)
+        copy->palette = arena_copy(arena, data->palette, sizeof *data->palette * (size_t)data->n_classes);
+    return copy;
+}
+
+static double result_train_loss(const Run *run) {
+    const TrainState *s = &run->state;
+    if (s->epoch > 0) return s->last_loss;
+    return s->train_samples > 0 ? loss_total_value(&s->train_loss, &run->losses) : NAN;
+}
+
+static void fill_result(const Loop *l, TrainResult *out) {
+    const Run *run = l->run;
+    const TrainState *s = &run->state;
+    *out = (TrainResult){
+        .epochs = s->epoch,
+        .steps = s->step,
+        .train_loss = result_train_loss(run),
+        .has_val = l->has_val,
+        .val = l->val,
+        .data = copy_data(split_config(run->data.train), run->arena),
+        .best_epoch = s->best_epoch,
+        .best_metric = run->best.name,
+        .best_value = s->best_value,
+        .seconds = s->seconds,
+        .samples_per_second = l->clock.training > 0 ? (double)l->clock.samples / l->clock.training : 0,
+        .finished = s->epoch >= run->train->epochs,
+    };
+}
+
+static Err run_loop(Run *run, TrainResult *out, Error *err) {
+    Loop l = {.run = run};
+    l.clock.began = l.clock.mark = l.clock.told = l.clock.saved = now();
+    Err code = run_epochs(&l, err);
+    /* scores for the report where no epoch of this process gave any; the run itself knows nothing of them */
+    if (code == OK && !l.has_val && run->data.val_loader) code = evaluate(&l, err);
+    if (code == OK || code == ERR_STOPPED) fill_result(&l, out);
+    return code;
+}
+
+Err train_run(TrainResult *out, const TrainSpec *spec, Arena *arena, Error *err) {
+    *out = (TrainResult){.train_loss = NAN};
+    Run run = {.spec = spec,
+               .experiment = spec->experiment,
+               .train = &spec->experiment->train,
+               .arena = arena,
+               .dir = {.lock = -1}};
+    Err code = run_setup(&run, err);
+    if (code == OK) code = run_begin(&run, err);
+    if (code == OK) code = run_loop(&run, out, err);
+    run_close(&run);
+    return code;
+}

@@ -1,0 +1,1 @@
+"$SANDGLASS" evaluate runs/x

@@ -1,0 +1,1 @@
+"$SANDGLASS" train nowhere.yaml

@@ -1,0 +1,3 @@
+mkdir -p images masks
+rm -f images/* masks/*
+"$SANDGLASS" check base.yaml

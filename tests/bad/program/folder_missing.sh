@@ -1,0 +1,1 @@
+"$SANDGLASS" check base.yaml

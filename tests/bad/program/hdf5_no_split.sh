@@ -1,0 +1,2 @@
+"$SANDGLASS" pack base_shapes.yaml --out x.h5
+"$SANDGLASS" check base_shapes.yaml --set 'data={kind: hdf5, root: ., file: x.h5, train: {group: training}}'

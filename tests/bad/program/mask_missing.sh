@@ -1,0 +1,3 @@
+. ./base.sh.inc
+rm masks/b.pgm
+"$SANDGLASS" check base.yaml

@@ -1,0 +1,2 @@
+mkdir -p empty
+"$SANDGLASS" eval empty

@@ -1,0 +1,1 @@
+"$SANDGLASS" train base_shapes.yaml --resumee

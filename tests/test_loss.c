@@ -1,0 +1,599 @@
+/* test_loss.c - each loss kind against a plain definition in double: values, gradients by central differences of that
+ * definition, cases worked by hand, extremes; then the reading of train.loss with its messages. */
+#include "base/rng.h"
+#include "train/loss.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+static const LossKind *kind_of(const char *name) {
+    for (int i = 0; loss_kinds[i]; i++) {
+        if (strcmp(loss_kinds[i]->name, name) == 0) return loss_kinds[i];
+    }
+    fail_msg("no loss %s", name);
+    return NULL;
+}
+
+/* The params struct with the defaults of the table and, where `value` is given, one knob set. */
+static void *params_of(const LossKind *kind, const char *knob, const char *value, Arena *arena) {
+    void *params = arena_alloc(arena, kind->params_bytes + 1);
+    param_set_defaults(kind->params, params, arena);
+    char phrase[PARAM_PHRASE_BYTES];
+    if (knob) assert_true(param_set(param_find(kind->params, knob), params, 1, &value, false, arena, phrase));
+    return params;
+}
+
+/* One problem: sizes, data, results. */
+typedef struct Case {
+    int64_t n, c, s;
+    float *src, *diff;
+    void *target;
+    LossTarget target_kind;
+    float *class_weights;
+    double smoothing;
+    bool logits;
+    double sum, weight;
+} Case;
+
+static int64_t size_of(const Case *t) {
+    return t->n * t->c * t->s;
+}
+
+static void run_kind(Case *t, const LossKind *kind, const void *params, float scale, bool gradient) {
+    LossArgs args = {
+        .n = t->n, .c = t->c, .s = t->s, .src = t->src, .target = t->target, .target_kind = t->target_kind};
+    args.class_weights = t->class_weights;
+    args.logits = t->logits;
+    args.scale = scale;
+    args.diff_src = gradient ? t->diff : NULL;
+    args.sum = &t->sum;
+    args.weight = &t->weight;
+    kind->run(params, &args);
+}
+
+static void case_free(Case *t) {
+    free(t->src);
+    free(t->diff);
+    free(t->target);
+    free(t->class_weights);
+}
+
+/* ---- the definitions, in double */
+
+static double clamp(double x, double low, double high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+static double element_loss(const char *name, bool logits, double x, double t) {
+    if (strcmp(name, "mse") == 0) return (x - t) * (x - t);
+    if (strcmp(name, "mae") == 0) return fabs(x - t);
+    if (strcmp(name, "bce") == 0) {
+        double p = logits ? 1.0 / (1.0 + exp(-x)) : clamp(x, 1e-7, 1.0 - 1e-7);
+        double q = logits ? 1.0 / (1.0 + exp(x)) : 1.0 - p;
+        return -(t * log(p) + (1.0 - t) * log(q));
+    }
+    double y = clamp(t, 1e-7, 1.0);
+    return y * log(y / clamp(x, 1e-7, 1.0));
+}
+
+static int target_at(const Case *t, int64_t place) {
+    return t->target_kind == TARGET_MASK ? ((const uint8_t *)t->target)[place] : ((const int32_t *)t->target)[place];
+}
+
+/* Cross-entropy of one place; z: its channels. *weight: what it counts in the mean. */
+static double place_loss(const Case *t, const double *z, int y, double *weight) {
+    *weight = 0;
+    if (y == 255) return 0;
+    double top = z[0], total = 0, soft = 0;
+    for (int64_t c = 0; c < t->c; c++) top = fmax(top, z[c]);
+    for (int64_t c = 0; c < t->c; c++) total += exp(z[c] - top);
+    double l = top + log(total);
+    for (int64_t c = 0; c < t->c; c++) soft += (t->class_weights ? (double)t->class_weights[c] : 1.0) * (l - z[c]);
+    *weight = t->class_weights ? (double)t->class_weights[y] : 1.0;
+    return (1.0 - t->smoothing) * *weight * (l - z[y]) + t->smoothing / (double)t->c * soft;
+}
+
+/* Sum and weight over everything. */
+static void definition(const Case *t, const char *name, double *sum, double *weight) {
+    *sum = *weight = 0;
+    if (strcmp(name, "cross_entropy") != 0) {
+        for (int64_t i = 0; i < size_of(t); i++)
+            *sum += element_loss(name, t->logits, (double)t->src[i], (double)((float *)t->target)[i]);
+        *weight = (double)(strcmp(name, "kl_divergence") == 0 ? t->n * t->s : size_of(t));
+        return;
+    }
+    double *z = calloc((size_t)t->c, sizeof *z);
+    for (int64_t i = 0; i < t->n * t->s; i++) {
+        double w;
+        for (int64_t c = 0; c < t->c; c++) z[c] = (double)t->src[(i / t->s * t->c + c) * t->s + i % t->s];
+        *sum += place_loss(t, z, target_at(t, i), &w);
+        *weight += w;
+    }
+    free(z);
+}
+
+/* Gradient of sum / weight by central differences of the definition; the weight does not depend on the value. */
+static double numeric_gradient(const Case *t, const char *name, int64_t i, double weight) {
+    const double h = 1e-5;
+    double x = (double)t->src[i];
+    if (strcmp(name, "cross_entropy") != 0) {
+        double target = (double)((float *)t->target)[i];
+        return (element_loss(name, t->logits, x + h, target) - element_loss(name, t->logits, x - h, target)) / (2 * h) /
+               weight;
+    }
+    int64_t sample = i / (t->c * t->s), channel = i / t->s % t->c, place = i % t->s;
+    double *z = calloc((size_t)t->c, sizeof *z), w, value[2];
+    for (int64_t c = 0; c < t->c; c++) z[c] = (double)t->src[(sample * t->c + c) * t->s + place];
+    for (int k = 0; k < 2; k++) {
+        z[channel] = x + (k ? -h : h);
+        value[k] = place_loss(t, z, target_at(t, sample * t->s + place), &w);
+    }
+    free(z);
+    return (value[0] - value[1]) / (2 * h) / weight;
+}
+
+static void near(double got, double want, double tolerance, const char *what, int64_t i) {
+    if (fabs(got - want) <= tolerance) return;
+    fail_msg("%s at %lld: got %.9g, want %.9g", what, (long long)i, got, want);
+}
+
+/* Value, weight, every gradient (signed), the value without gradient, and the same bits again. */
+static void check(Case *t, const char *name, const void *params) {
+    const LossKind *kind = kind_of(name);
+    const float scale = 0.75f;
+    double sum, weight;
+    definition(t, name, &sum, &weight);
+    t->diff = realloc(t->diff, sizeof(float) * (size_t)(size_of(t) + 1));
+    for (int64_t i = 0; i < size_of(t); i++) t->diff[i] = NAN; /* must all be overwritten */
+    t->diff[size_of(t)] = 1234.0f;                             /* and no more */
+    run_kind(t, kind, params, scale, true);
+    near(t->sum, sum, 2e-6 * (fabs(sum) + weight), name, -1);
+    near(t->weight, weight, 1e-9 * weight, name, -2);
+    for (int64_t i = 0; i < size_of(t); i++) {
+        bool kink = strcmp(name, "mae") == 0 && fabsf(t->src[i] - ((float *)t->target)[i]) < 1e-4f;
+        if (kink) continue; /* a difference across it says nothing */
+        double want = (double)scale * (weight > 0 ? numeric_gradient(t, name, i, weight) : 0);
+        /* terms of up to 3 / weight may cancel: a few roundings of those, beside a relative part */
+        near((double)t->diff[i], want, 1e-5 * fabs(want) + 1e-6 / (weight > 0 ? weight : 1), name, i);
+    }
+    assert_true(t->diff[size_of(t)] == 1234.0f);
+    double with = t->sum, with_weight = t->weight;
+    run_kind(t, kind, params, scale, false);
+    near(t->sum, with, 1e-9 * (fabs(with) + 1), name, -3);
+    assert_true(t->weight == with_weight);
+}
+
+/* ---- random cases */
+
+static const int64_t sizes[][3] = {{1, 1, 1},   {3, 1, 7},   {2, 5, 1},    {4, 16, 1}, {2, 3, 256},
+                                   {3, 12, 61}, {2, 5, 300}, {1, 33, 257}, {7, 40, 1}};
+enum { N_SIZES = (int)(sizeof sizes / sizeof sizes[0]) };
+
+static Case random_case(const int64_t size[3], Rng *rng, double low, double high, double target_low,
+                        double target_high) {
+    Case t = {.n = size[0], .c = size[1], .s = size[2]};
+    t.src = malloc(sizeof(float) * (size_t)size_of(&t));
+    float *target = malloc(sizeof(float) * (size_t)size_of(&t));
+    for (int64_t i = 0; i < size_of(&t); i++) {
+        t.src[i] = (float)rng_range(rng, low, high);
+        target[i] = (float)rng_range(rng, target_low, target_high);
+    }
+    t.target = target;
+    return t;
+}
+
+/* The same with classes as targets, about one place in eight ignored. */
+static Case random_classes(const int64_t size[3], Rng *rng, bool labels, bool weighted) {
+    Case t = random_case(size, rng, -4, 4, 0, 1);
+    free(t.target);
+    t.target_kind = labels ? TARGET_LABEL : TARGET_MASK;
+    uint8_t *masks = calloc((size_t)(t.n * t.s), 1);
+    int32_t *numbers = calloc((size_t)(t.n * t.s), sizeof *numbers);
+    for (int64_t i = 0; i < t.n * t.s; i++) {
+        masks[i] = rng_below(rng, 8) == 0 ? 255 : (uint8_t)rng_below(rng, t.c);
+        numbers[i] = masks[i];
+    }
+    t.target = labels ? (void *)numbers : (void *)masks;
+    free(labels ? (void *)masks : (void *)numbers);
+    if (!weighted) return t;
+    t.class_weights = malloc(sizeof(float) * (size_t)t.c);
+    for (int64_t c = 0; c < t.c; c++) t.class_weights[c] = (float)rng_range(rng, 0.1, 3);
+    return t;
+}
+
+static Rng test_rng(const char *name) {
+    const char *given = getenv("SANDGLASS_TEST_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    print_message("%s: seed %llu\n", name, (unsigned long long)seed);
+    return rng_stream(seed, RNG_TEST, 0, 0);
+}
+
+static void elements_match_definition(void **state) {
+    Rng rng = test_rng("elements");
+    Arena *arena = arena_new();
+    for (int k = 0; k < N_SIZES; k++) {
+        Case t = random_case(sizes[k], &rng, -2, 2, 0, 1);
+        check(&t, "mse", NULL);
+        check(&t, "mae", NULL);
+        t.logits = true;
+        check(&t, "bce", params_of(kind_of("bce"), NULL, NULL, arena));
+        t.logits = false;
+        case_free(&t);
+        t = random_case(sizes[k], &rng, 0.03, 0.97, 0, 1);
+        check(&t, "bce", params_of(kind_of("bce"), NULL, NULL, arena));
+        check(&t, "kl_divergence", NULL);
+        case_free(&t);
+    }
+    arena_free(arena);
+}
+
+static void cross_entropy_matches_definition(void **state) {
+    Rng rng = test_rng("cross_entropy");
+    Arena *arena = arena_new();
+    const LossKind *kind = kind_of("cross_entropy");
+    const void *plain = params_of(kind, NULL, NULL, arena), *smooth = params_of(kind, "label_smoothing", "0.2", arena);
+    for (int k = 0; k < N_SIZES; k++) {
+        for (int variant = 0; variant < 8; variant++) {
+            if ((variant & 1) && sizes[k][2] != 1) continue; /* labels: one place a sample */
+            Case t = random_classes(sizes[k], &rng, variant & 1, variant & 2);
+            t.smoothing = variant & 4 ? 0.2 : 0.0;
+            check(&t, "cross_entropy", variant & 4 ? smooth : plain);
+            case_free(&t);
+        }
+    }
+    arena_free(arena);
+}
+
+/* ---- by hand */
+
+static void worked_by_hand(void **state) {
+    float x[2] = {1.0f, 3.0f}, target[2] = {0.0f, 5.0f}, diff[2];
+    Case t = {.n = 1, .c = 2, .s = 1, .src = x, .target = target, .diff = diff};
+    run_kind(&t, kind_of("mse"), NULL, 1.0f, true); /* (1 + 4) / 2; 2 (x - t) / 2 */
+    assert_true(t.sum == 5.0 && t.weight == 2.0 && diff[0] == 1.0f && diff[1] == -2.0f);
+    run_kind(&t, kind_of("mae"), NULL, 2.0f, true);
+    assert_true(t.sum == 3.0 && diff[0] == 1.0f && diff[1] == -1.0f);
+    x[0] = 0.0f;
+    run_kind(&t, kind_of("mae"), NULL, 2.0f, true); /* equal: no direction */
+    assert_true(diff[0] == 0.0f);
+
+    float zero[2] = {0.0f, 0.0f}, half[2] = {0.5f, 1.0f};
+    t.src = zero;
+    t.target = half;
+    t.logits = true;
+    run_kind(&t, kind_of("bce"), NULL, 2.0f, true); /* log 2 each; sigmoid(0) - t */
+    near(t.sum, 2 * log(2.0), 1e-7, "bce", 0);
+    assert_true(diff[0] == 0.0f && diff[1] == -0.5f);
+
+    /* two classes, equal logits: log 2 and +-1/2; class 1 counts three times */
+    float z[4] = {0, 0, 0, 0}, w[2] = {1.0f, 3.0f}, d[4];
+    uint8_t mask[2] = {0, 1};
+    Case e = {
+        .n = 1, .c = 2, .s = 2, .src = z, .target = mask, .target_kind = TARGET_MASK, .diff = d, .class_weights = w};
+    run_kind(&e, kind_of("cross_entropy"), NULL, 1.0f, true);
+    near(e.sum, 4 * log(2.0), 1e-6, "cross_entropy", 0);
+    assert_true(e.weight == 4.0);
+    assert_true(d[0] == -0.125f && d[2] == 0.125f && d[1] == 0.375f && d[3] == -0.375f);
+    mask[1] = 255;
+    run_kind(&e, kind_of("cross_entropy"), NULL, 1.0f, true);
+    assert_true(e.weight == 1.0 && d[0] == -0.5f && d[2] == 0.5f && d[1] == 0.0f && d[3] == 0.0f);
+}
+
+/* ---- extremes */
+
+static void huge_logits_stay_finite(void **state) {
+    float x[4] = {1e4f, -1e4f, 1e4f, -1e4f}, target[4] = {1.0f, 0.0f, 0.0f, 1.0f}, diff[8];
+    Case t = {.n = 1, .c = 4, .s = 1, .src = x, .target = target, .diff = diff, .logits = true};
+    run_kind(&t, kind_of("bce"), NULL, 4.0f, true);
+    assert_true(t.sum == 2e4);
+    assert_true(diff[0] == 0.0f && diff[1] == 0.0f && diff[2] == 1.0f && diff[3] == -1.0f);
+
+    for (int s = 1; s <= 2; s++) { /* the row and the plane kernel */
+        float z[8] = {1e4f, 1e4f, -1e4f, -1e4f, 0, 0, 0, 0};
+        if (s == 1) z[1] = -1e4f, z[2] = 0;
+        uint8_t mask[2] = {1, 1};
+        Case e = {
+            .n = 1, .c = s == 1 ? 3 : 4, .s = s, .src = z, .target = mask, .target_kind = TARGET_MASK, .diff = diff};
+        run_kind(&e, kind_of("cross_entropy"), NULL, (float)s, true);
+        near(e.sum, 2e4 * s, 1e-9, "cross_entropy", s);
+        assert_true(diff[0] == 1.0f && diff[s] == -1.0f && diff[2 * s] == 0.0f);
+    }
+}
+
+static void probabilities_are_limited(void **state) {
+    float x[4] = {0.0f, 1.0f, -3.0f, 0.25f}, target[4] = {1.0f, 0.0f, 0.0f, 0.25f}, diff[4];
+    Case t = {.n = 1, .c = 4, .s = 1, .src = x, .target = target, .diff = diff};
+    run_kind(&t, kind_of("bce"), NULL, 1.0f, true);
+    double floor_loss = -log(1e-7);
+    near(t.sum, floor_loss + floor_loss + 1e-7 - (0.25 * log(0.25) + 0.75 * log(0.75)), 0.2, "bce", 0);
+    for (int i = 0; i < 4; i++) assert_true(diff[i] == 0.0f);
+    run_kind(&t, kind_of("kl_divergence"), NULL, 1.0f, true);
+    assert_true(isfinite(t.sum) && diff[0] == 0.0f && diff[2] == 0.0f);
+    near((double)diff[3], -1.0, 1e-6, "kl", 3);
+}
+
+static void nothing_counts(void **state) {
+    float z[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, diff[12];
+    uint8_t mask[6] = {255, 255, 255, 255, 255, 255};
+    Case t = {.n = 2, .c = 2, .s = 3, .src = z, .target = mask, .target_kind = TARGET_MASK, .diff = diff};
+    run_kind(&t, kind_of("cross_entropy"), NULL, 1.0f, true);
+    assert_true(t.sum == 0.0 && t.weight == 0.0);
+    for (int i = 0; i < 12; i++) assert_true(diff[i] == 0.0f);
+    t.n = 0; /* an empty batch */
+    run_kind(&t, kind_of("cross_entropy"), NULL, 1.0f, true);
+    assert_true(t.sum == 0.0 && t.weight == 0.0);
+    run_kind(&t, kind_of("mse"), NULL, 1.0f, true);
+    assert_true(t.sum == 0.0 && t.weight == 0.0);
+    float w[2] = {0.0f, 0.0f};
+    memset(mask, 0, sizeof mask);
+    t.n = 2;
+    t.class_weights = w;
+    run_kind(&t, kind_of("cross_entropy"), NULL, 1.0f, true);
+    assert_true(t.sum == 0.0 && t.weight == 0.0);
+    for (int i = 0; i < 12; i++) assert_true(diff[i] == 0.0f);
+}
+
+static void bad_values_show(void **state) {
+    float z[2] = {0, 0}, diff[2], target[2] = {0, 0};
+    int32_t label = 7;
+    uint8_t mask = 2;
+    Case t = {.n = 1, .c = 2, .s = 1, .src = z, .target = &label, .target_kind = TARGET_LABEL, .diff = diff};
+    run_kind(&t, kind_of("cross_entropy"), NULL, 1.0f, true);
+    assert_true(isnan(t.sum) && isnan(t.weight));
+    label = -1;
+    run_kind(&t, kind_of("cross_entropy"), NULL, 1.0f, true);
+    assert_true(isnan(t.sum));
+    t.target = &mask;
+    t.target_kind = TARGET_MASK;
+    run_kind(&t, kind_of("cross_entropy"), NULL, 1.0f, true);
+    assert_true(isnan(t.sum));
+    const char *names[] = {"mse", "mae", "bce", "kl_divergence"};
+    z[1] = NAN;
+    for (int k = 0; k < 5; k++) {
+        Case v = {.n = 1, .c = 2, .s = 1, .src = z, .target = target, .diff = diff, .logits = k == 4};
+        run_kind(&v, kind_of(names[k % 4 + (k == 4) * 2]), NULL, 1.0f, true);
+        assert_true(isnan(v.sum) && isnan(diff[1]) && !isnan(diff[0]));
+    }
+}
+
+/* ---- same bits */
+
+static void threads_do_not_show(void **state) {
+#ifdef _OPENMP
+    const int64_t size[3] = {4, 9, 5000};
+    Rng rng = test_rng("threads");
+    Case t = random_classes(size, &rng, false, true), u = random_case(size, &rng, -3, 3, 0, 1);
+    float *first = malloc(sizeof(float) * (size_t)size_of(&t));
+    t.diff = malloc(sizeof(float) * (size_t)size_of(&t));
+    u.diff = malloc(sizeof(float) * (size_t)size_of(&t));
+    int before = omp_get_max_threads();
+    for (int kind = 0; kind < 2; kind++) {
+        Case *v = kind ? &t : &u;
+        v->logits = true;
+        const LossKind *k = kind_of(kind ? "cross_entropy" : "bce");
+        omp_set_num_threads(1);
+        run_kind(v, k, NULL, 1.0f, true);
+        double sum = v->sum, weight = v->weight;
+        memcpy(first, v->diff, sizeof(float) * (size_t)size_of(v));
+        for (int threads = 2; threads < 5; threads++) {
+            omp_set_num_threads(threads);
+            run_kind(v, k, NULL, 1.0f, true);
+            assert_true(v->sum == sum && v->weight == weight);
+            assert_memory_equal(first, v->diff, sizeof(float) * (size_t)size_of(v));
+        }
+    }
+    omp_set_num_threads(before);
+    free(first);
+    case_free(&t);
+    case_free(&u);
+#endif
+}
+
+/* ---- train.loss */
+
+static Error err; /* large: not on the stack */
+
+/* A set from the lines under `train:`, for a network with layers code (relu, 3), out (784, sigmoid) and pic. */
+static Err build_set(LossSet *out, const char *task, const char *model, const char *train, Arena *arena) {
+    Experiment experiment = {0};
+    Graph *graph = NULL;
+    err_clear(&err);
+    const char *text = arena_printf(
+        arena, "task: %s\nmodel: {input: [1, 4, 4], layers: [%s]}\ndata: {kind: idx}\ntrain:\n%s", task, model, train);
+    if (config_load_text(&experiment, "t.yaml", text, 0, NULL, arena, &err) != OK) fail_msg("%s", err.text);
+    if (graph_build(&graph, &experiment, (Shape){0}, 0, arena, &err) != OK) fail_msg("%s", err.text);
+    return loss_set_build(out, &experiment, graph, NULL, arena, &err);
+}
+
+static LossSet set_of(const char *task, const char *model, const char *train, Arena *arena) {
+    LossSet set;
+    if (build_set(&set, task, model, train, arena) != OK) fail_msg("%s", err.text);
+    return set;
+}
+
+static const char dense_model[] = "flatten, {dense: {units: 3, activation: relu}, name: code}, {dense: 16, name: lin}, "
+                                  "{activation: sigmoid, name: out}";
+static const char conv_model[] = "{conv2d: {filters: 5, kernel: 1}, name: logits}";
+static const char softmax_model[] = "{conv2d: {filters: 5, kernel: 1}, name: logits}, {activation: softmax, name: p}";
+static const char class_model[] = "flatten, {dense: 7, name: logits}";
+
+static void sets_are_read(void **state) {
+    Arena *arena = arena_new();
+    LossSet s = set_of("reconstruction", dense_model, "  lr: 1\n", arena); /* the task's default */
+    assert_true(s.n == 1 && s.weights[0] == 1 && !s.class_weights && !s.terms[0].logits);
+    assert_string_equal(s.terms[0].name, "mse");
+    assert_string_equal(s.terms[0].target, "target");
+    assert_true(s.terms[0].target_type == F32);
+    s = set_of("reconstruction", dense_model, "  loss: bce\n", arena); /* a final sigmoid is taken over */
+    assert_true(s.terms[0].logits);
+    s = set_of("segmentation", conv_model, "  lr: 1\n", arena);
+    assert_true(!s.terms[0].logits && s.terms[0].target_type == U8);
+    assert_string_equal(s.terms[0].name, "cross_entropy");
+    assert_string_equal(s.terms[0].target, "mask");
+    s = set_of("segmentation", softmax_model, "  loss: {cross_entropy: {class_weights: [1, 2, 3, 0, 0.5]}}\n", arena);
+    assert_true(s.terms[0].logits && s.class_weights[1] == 2.0f && s.class_weights[4] == 0.5f);
+    s = set_of("classification", class_model, "  loss: {cross_entropy: {label_smoothing: 0.1}}\n", arena);
+    assert_true(s.terms[0].target_type == S32);
+    assert_string_equal(s.terms[0].target, "label");
+
+    /* a list, with weight and on beside the kind or in its map */
+    s = set_of("reconstruction", dense_model,
+               "  loss:\n    - bce\n    - mse: {weight: 0.25}\n      on: lin\n    - {kind: mse, weight: 2}\n", arena);
+    assert_int_equal(s.n, 3);
+    assert_true(s.weights[0] == 1 && s.weights[1] == 0.25 && s.weights[2] == 2);
+    assert_true(s.terms[0].node == s.terms[2].node && s.terms[1].node == s.terms[0].node - 1);
+    assert_string_equal(s.terms[1].name, "mse");
+    assert_string_equal(s.terms[2].name, "mse2");
+    arena_free(arena);
+}
+
+static void sets_complain(void **state) {
+    static const struct {
+        const char *task, *model, *train, *text;
+    } cases[] = {
+        {"reconstruction", dense_model, "  loss:\n    - {mse: {}, on: code}\n",
+         "t.yaml:6:7: error: train.loss[0] (mse): compares layer 'code/activation' with the input, but "
+         "'code/activation' is 1x3 "
+         "(3 "
+         "values) and the input 1x1x4x4 (16)\n"},
+        {"reconstruction", dense_model, "  loss:\n    - {mse: {}, on: coed}\n",
+         "t.yaml:6:7: error: train.loss[0] (mse): there is no layer 'coed', did you mean 'code'?\n"},
+        {"reconstruction", dense_model, "  loss: cross_entropy\n",
+         "t.yaml:5:9: error: train.loss (cross_entropy): compares with masks or labels, which task reconstruction has "
+         "not; "
+         "use task segmentation or classification, or a loss such as mse or bce\n"},
+        {"segmentation", "{conv2d: {filters: 1, kernel: 1}, name: logits}", "  loss: cross_entropy\n",
+         "t.yaml:5:9: error: train.loss (cross_entropy): needs a channel for each class, at least 2, but layer "
+         "'logits' is "
+         "1x1x4x4\n"},
+        {"segmentation", "{conv2d: {filters: 5, kernel: 2, stride: 2}, name: logits}", "  loss: cross_entropy\n",
+         "t.yaml:5:9: error: train.loss (cross_entropy): needs layer 'logits' to have the height and width of the "
+         "input, "
+         "but it is 1x5x2x2 and the input 1x1x4x4\n"},
+        {"classification", conv_model, "  loss: cross_entropy\n",
+         "t.yaml:5:9: error: train.loss (cross_entropy): needs one score for each class and sample, but layer 'logits' "
+         "is "
+         "1x5x4x4; a global pooling or flatten and dense in front would do\n"},
+        {"segmentation", conv_model, "  loss: {cross_entropy: {class_weights: [1, 2]}}\n",
+         "t.yaml:5:41: error: train.loss (cross_entropy): 'class_weights' has 2 numbers, there are 5 classes\n"},
+        {"segmentation", conv_model, "  loss: {cross_entropy: {class_weights: [1, 2, -3, 4, 5]}}\n",
+         "t.yaml:5:48: error: train.loss (cross_entropy): 'class_weights' of class 2 must be between 0 and 1000000000, "
+         "got "
+         "-3\n"},
+        {"segmentation", conv_model, "  loss: {cross_entropy: {class_weights: [0, 0, 0, 0, 0]}}\n",
+         "t.yaml:5:41: error: train.loss (cross_entropy): 'class_weights' are all 0, at least one must be more\n"},
+        {"segmentation", conv_model, "  loss: {cross_entropy: {class_weights: inverse}}\n",
+         "t.yaml:5:41: error: train.loss (cross_entropy): 'class_weights: inverse' needs a training split with masks "
+         "to "
+         "count; give a list of numbers\n"},
+        {"segmentation", conv_model, "  loss: {cross_entropy: {class_weights: median}}\n",
+         "t.yaml:5:41: error: train.loss (cross_entropy): unknown choice 'median' for 'class_weights' (a list of "
+         "numbers, "
+         "median_frequency, inverse)\n"},
+        {"reconstruction", dense_model, "  loss: {bce: {from_logits: true}}\n",
+         "t.yaml:5:9: error: train.loss (bce): 'from_logits' is set, but layer 'out' ends in a sigmoid; remove one of "
+         "the "
+         "two\n"},
+        {"reconstruction", dense_model, "  loss: {mse: {weigth: 2}}\n",
+         "t.yaml:5:16: error: train.loss (mse): unknown key 'weigth', did you mean 'weight'?\n"},
+        {"reconstruction", dense_model, "  loss: []\n",
+         "t.yaml:5:9: error: train.loss: must have 1 to 8 entries, got 0\n"},
+    };
+    Arena *arena = arena_new();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        LossSet set;
+        if (build_set(&set, cases[i].task, cases[i].model, cases[i].train, arena) == OK)
+            fail_msg("%s: no error", cases[i].train);
+        /* the first line; the source and the caret follow */
+        if (strncmp(err.text, cases[i].text, strlen(cases[i].text)) != 0)
+            fail_msg("got %swant %s", err.text, cases[i].text);
+    }
+    LossSet set;
+    assert_int_equal(build_set(&set, "reconstruction", dense_model, "  loss: mze\n", arena), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "t.yaml:5:9: error: "));
+    assert_non_null(strstr(err.text, "'mze', did you mean 'mse'?"));
+    arena_free(arena);
+}
+
+/* Weights counted from generated scenes: the two formulas, by the split's own counts. */
+static void class_weights_from_data(void **state) {
+    static const char *const choices[] = {"median_frequency", "inverse"};
+    Arena *arena = arena_new();
+    for (int k = 0; k < 2; k++) {
+        Experiment experiment = {0};
+        Graph *graph = NULL;
+        Split *split = NULL;
+        LossSet set;
+        err_clear(&err);
+        const char *text = arena_printf(arena,
+                                        "task: segmentation\n"
+                                        "model: {layers: [{conv2d: {filters: %d, kernel: 1}, name: logits}]}\n"
+                                        "data: {kind: shapes, train: {n: 6, height: 32, width: 24}}\n"
+                                        "train: {loss: {cross_entropy: {class_weights: %s}}}\n",
+                                        6, choices[k]);
+        if (config_load_text(&experiment, "t.yaml", text, 0, NULL, arena, &err) != OK) fail_msg("%s", err.text);
+        if (split_open(&split, &experiment, "train", &err) != OK) fail_msg("%s", err.text);
+        int classes = split_config(split)->n_classes;
+        assert_int_equal(classes, 6);
+        if (graph_build(&graph, &experiment, SHAPE(1, 3, 32, 24), classes, arena, &err) != OK) fail_msg("%s", err.text);
+        if (loss_set_build(&set, &experiment, graph, split, arena, &err) != OK) fail_msg("%s", err.text);
+        ClassStats stats;
+        float want[MAX_CLASSES];
+        assert_int_equal(split_class_stats(split, &stats, arena, &err), OK);
+        if (k == 0) {
+            class_weights_median_frequency(&stats, classes, want);
+        } else {
+            class_weights_inverse(&stats, classes, want);
+        }
+        assert_memory_equal(set.class_weights, want, sizeof(float) * (size_t)classes);
+        split_close(split);
+    }
+    arena_free(arena);
+}
+
+static void totals(void **state) {
+    const double factor[2] = {1.0, 0.5};
+    LossSet set = {.n = 2, .weights = factor};
+    LossTotal total = {.sum = {6, 5}, .weight = {3, 0}, .activity = 4, .batches = 8};
+    assert_true(loss_total_value(&total, &set) == 2.0 + 0.5); /* a term over nothing counts 0 */
+    total.weight[1] = 10;
+    assert_true(loss_total_value(&total, &set) == 2.0 + 0.25 + 0.5);
+    total = (LossTotal){0};
+    assert_true(loss_total_value(&total, &set) == 0.0);
+}
+
+static void kinds_are_described(void **state) {
+    for (int i = 0; loss_kinds[i]; i++) {
+        assert_true(loss_kinds[i]->doc && loss_kinds[i]->run && loss_kinds[i]->params);
+        for (int k = 0; k < i; k++) assert_true(strcmp(loss_kinds[i]->name, loss_kinds[k]->name) != 0);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(elements_match_definition),
+        cmocka_unit_test(cross_entropy_matches_definition),
+        cmocka_unit_test(worked_by_hand),
+        cmocka_unit_test(huge_logits_stay_finite),
+        cmocka_unit_test(probabilities_are_limited),
+        cmocka_unit_test(nothing_counts),
+        cmocka_unit_test(bad_values_show),
+        cmocka_unit_test(threads_do_not_show),
+        cmocka_unit_test(kinds_are_described),
+        cmocka_unit_test(sets_are_read),
+        cmocka_unit_test(sets_complain),
+        cmocka_unit_test(class_weights_from_data),
+        cmocka_unit_test(totals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,170 @@
+/* test_metric.c - confusion matrix and scores against cases worked by hand and a plain count; error sums. */
+#include "base/rng.h"
+#include "train/metric.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+/* 2 classes, 6 pixels:  target 0 0 0 1 1 255, predicted 0 0 1 1 0 1. */
+static void worked_by_hand(void **state) {
+    Confusion c;
+    assert_int_equal(confusion_new(&c, 2, NULL), OK);
+    const float scores[12] = {2, 2, 0, 0, 5, 1, /* class 1: */ 1, 1, 3, 1, 4, 2};
+    const uint8_t target[6] = {0, 0, 0, 1, 1, 255};
+    assert_int_equal(confusion_add_mask(&c, 1, 6, scores, target, NULL), OK);
+    assert_true(c.count[0] == 2 && c.count[1] == 1 && c.count[2] == 1 && c.count[3] == 1 && c.ignored == 1);
+    SegmentationScore s;
+    ClassScore k[2];
+    confusion_scores(&c, &s, k);
+    assert_true(s.pixels == 5 && s.pixel_accuracy == 3.0 / 5);
+    assert_true(k[0].iou == 2.0 / 4 && k[1].iou == 1.0 / 3 && s.miou == (2.0 / 4 + 1.0 / 3) / 2);
+    assert_true(k[0].accuracy == 2.0 / 3 && k[1].accuracy == 1.0 / 2 && s.mean_accuracy == (2.0 / 3 + 1.0 / 2) / 2);
+    assert_true(k[0].precision == 2.0 / 3 && k[1].precision == 1.0 / 2);
+    assert_true(k[0].dice == 4.0 / 6 && k[1].dice == 2.0 / 4);
+    assert_true(fabs(s.frequency_weighted_iou - (3 * 0.5 + 2.0 / 3) / 5) < 1e-15);
+    assert_true(k[0].pixels == 3 && k[1].pixels == 2);
+    confusion_clear(&c);
+    confusion_scores(&c, &s, k);
+    assert_true(s.pixels == 0 && s.miou == 0 && s.pixel_accuracy == 0 && !k[0].present && !k[0].scored &&
+                c.ignored == 0);
+    confusion_free(&c);
+}
+
+/* Class 1 is only predicted, class 2 only a target, class 3 nowhere. */
+static void absent_classes(void **state) {
+    Confusion c;
+    assert_int_equal(confusion_new(&c, 4, NULL), OK);
+    c.count[0 * 4 + 0] = 6;
+    c.count[0 * 4 + 1] = 2;
+    c.count[2 * 4 + 0] = 2;
+    SegmentationScore s;
+    ClassScore k[4];
+    confusion_scores(&c, &s, k);
+    assert_true(k[0].present && !k[1].present && k[1].scored && k[2].present && !k[3].present && !k[3].scored);
+    assert_true(s.miou == 0.6 / 3 && s.mean_accuracy == 0.75 / 2);
+    assert_true(k[1].iou == 0 && k[2].iou == 0 && k[3].iou == 0);
+    confusion_scores(&c, &s, NULL);
+    assert_true(s.pixel_accuracy == 0.6);
+    confusion_free(&c);
+}
+
+static void first_of_equals_and_labels(void **state) {
+    Confusion c;
+    assert_int_equal(confusion_new(&c, 3, NULL), OK);
+    const float scores[12] = {1, 1, 1, 0, 2, 2, -3, -2, -1, 0, 0, 9};
+    const int32_t target[4] = {0, 1, 2, 255};
+    assert_int_equal(confusion_add_label(&c, 4, scores, target, NULL), OK);
+    assert_true(c.count[0] == 1 && c.count[4] == 1 && c.count[8] == 1 && c.ignored == 1);
+    confusion_free(&c);
+}
+
+static void counts_are_64_bit(void **state) {
+    Confusion c;
+    assert_int_equal(confusion_new(&c, 2, NULL), OK);
+    c.count[0] = (INT64_C(1) << 33) + 1;
+    c.count[1] = INT64_C(1) << 33;
+    SegmentationScore s;
+    confusion_scores(&c, &s, NULL);
+    assert_true(s.pixels == (INT64_C(1) << 34) + 1);
+    confusion_free(&c);
+}
+
+static void targets_that_are_no_class(void **state) {
+    Confusion c;
+    static Error err;
+    assert_int_equal(confusion_new(&c, 2, NULL), OK);
+    float scores[2 * 2 * 300] = {0};
+    uint8_t mask[600] = {0};
+    mask[1] = 1;
+    mask[301] = 7;
+    assert_int_equal(confusion_add_mask(&c, 2, 300, scores, mask, &err), ERR_DATA);
+    assert_string_equal(err.text,
+                        "error: mask value 7 at pixel 1 of sample 1 in the batch is no class, there are 2 (0 to "
+                        "1, 255 is ignored)\n");
+    for (int i = 0; i < 4; i++) assert_true(c.count[i] == 0); /* nothing half counted */
+    int32_t labels[2] = {1, -1};
+    err_clear(&err);
+    assert_int_equal(confusion_add_label(&c, 2, scores, labels, &err), ERR_DATA);
+    assert_string_equal(err.text,
+                        "error: label -1 of sample 1 in the batch is no class, there are 2 (0 to 1, 255 is ignored)\n");
+    for (int i = 0; i < 4; i++) assert_true(c.count[i] == 0);
+    confusion_free(&c);
+}
+
+/* Against a plain loop, over sizes around the block length. */
+static void matches_plain_count(void **state) {
+    const char *given = getenv("SANDGLASS_TEST_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    const int64_t sizes[][3] = {{1, 2, 1}, {3, 5, 255}, {2, 12, 256}, {2, 7, 257}, {1, 255, 600}};
+    for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+        int64_t n = sizes[k][0], classes = sizes[k][1], s = sizes[k][2];
+        float *scores = malloc(sizeof(float) * (size_t)(n * classes * s));
+        uint8_t *target = malloc((size_t)(n * s));
+        for (int64_t i = 0; i < n * classes * s; i++) scores[i] = (float)rng_below(&rng, 50);
+        for (int64_t i = 0; i < n * s; i++) target[i] = rng_below(&rng, 9) ? (uint8_t)rng_below(&rng, classes) : 255;
+        Confusion c;
+        assert_int_equal(confusion_new(&c, (int)classes, NULL), OK);
+        assert_int_equal(confusion_add_mask(&c, n, s, scores, target, NULL), OK);
+        int64_t *want = calloc((size_t)(classes * classes), sizeof *want), ignored = 0;
+        for (int64_t i = 0; i < n * s; i++) {
+            int64_t best = 0;
+            for (int64_t ch = 1; ch < classes; ch++) {
+                const float *at = scores + i / s * classes * s + i % s;
+                if (at[ch * s] > at[best * s]) best = ch;
+            }
+            if (target[i] == 255) {
+                ignored++;
+            } else {
+                want[target[i] * classes + best]++;
+            }
+        }
+        assert_true(c.ignored == ignored);
+        assert_memory_equal(c.count, want, sizeof *want * (size_t)(classes * classes));
+        confusion_free(&c);
+        free(want);
+        free(scores);
+        free(target);
+    }
+}
+
+static void reconstruction(void **state) {
+    ReconstructionSum sum = {0};
+    const float output[6] = {0.5f, 1, 0, 0.25f, 1, 1}, target[6] = {0, 1, 1, 0.5f, 1, 0};
+    reconstruction_add(&sum, 2, 3, output, target);
+    assert_true(sum.squared == 0.25 + 1 + 0.0625 + 1 && sum.absolute == 0.5 + 1 + 0.25 + 1);
+    assert_true(sum.elements == 6 && sum.images == 2);
+    reconstruction_add(&sum, 1, 3, output, output);
+    assert_true(sum.squared == 2.3125 && sum.elements == 9 && sum.images == 3);
+    reconstruction_add(&sum, 0, 3, output, output);
+    assert_true(sum.images == 3);
+    /* long: a sum that single precision could not hold */
+    int64_t n = 300000;
+    float *a = calloc((size_t)n, sizeof *a), *b = calloc((size_t)n, sizeof *b);
+    for (int64_t i = 0; i < n; i++) a[i] = 0.001953125f;
+    a[0] = 100.0f;
+    sum = (ReconstructionSum){0};
+    reconstruction_add(&sum, 10, n / 10, a, b);
+    assert_true(fabs(sum.squared - (1e4 + (double)(n - 1) * 0.001953125 * 0.001953125)) < 1e-9);
+    free(a);
+    free(b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(worked_by_hand),
+        cmocka_unit_test(absent_classes),
+        cmocka_unit_test(first_of_equals_and_labels),
+        cmocka_unit_test(counts_are_64_bit),
+        cmocka_unit_test(targets_that_are_no_class),
+        cmocka_unit_test(matches_plain_count),
+        cmocka_unit_test(reconstruction),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
