@@ -138,7 +138,7 @@ static Sample blocks(int size) {
 
 static void test_turn(void **state) {
     static const char *const lists[] = {"[rotate: 180]", "[scale: {min: 0.5, max: 3}]", "[rotate: 30, scale]"};
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         for (int i = 0; i < 40; i++) {
             Sample s = blocks(64);
             apply(augment(lists[k]), 5, i, &s);

@@ -451,8 +451,9 @@ static Rig *random_rig(int which, Arena *arena) {
 static void test_noise_is_the_same_on_any_number_of_threads(void **state) {
     Arena *arena = arena_new();
     Rig *one[3];
-    use_threads(1);
+    Engine *first = engine; /* of one thread; lives as long as its programs */
     for (int i = 0; i < 3; i++) one[i] = random_rig(i, arena);
+    engine = NULL;
     use_threads(2);
     for (int i = 0; i < 3; i++) {
         Rig *two = random_rig(i, arena);
@@ -460,6 +461,7 @@ static void test_noise_is_the_same_on_any_number_of_threads(void **state) {
         rig_free(two);
     }
     for (int i = 0; i < 3; i++) rig_free(one[i]);
+    engine_free(first);
     arena_free(arena);
 }
 

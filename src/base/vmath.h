@@ -5,7 +5,9 @@
  * test measures them): exp 1.1 ulp, log 1.0 ulp, log1p 2.0 ulp. NaN in gives NaN out. They assume rounding to nearest.
  *
  * VECTOR_CLONES in front of a function builds it for several x86 levels and picks one when the program is loaded.
- * Kernels marked so must be plain loops over arrays: OpenMP's parallel regions are not cloned.
+ * Kernels marked so must be plain loops over arrays: OpenMP's parallel regions are not cloned. The build says
+ * -fno-trapping-math: nobody looks at floating-point exceptions, and only without them does gcc vectorise a ? b : c (a
+ * loop with one is ten times slower otherwise).
  */
 #ifndef SANDGLASS_BASE_VMATH_H
 #define SANDGLASS_BASE_VMATH_H
@@ -13,13 +15,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-
-/* Nobody looks at floating-point exceptions here. With them out of the way gcc turns a ? b : c into a selection;
- * without this, loops with one stay scalar, and ten times slower. Holds for the rest of the file that includes this
- * header. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("no-trapping-math")
-#endif
 
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) &&                           \
     !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)

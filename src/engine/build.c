@@ -414,7 +414,7 @@ static Layout native_layout(const NativeSpec *spec) {
     return LAYOUT_PLAIN;
 }
 
-static int64_t layout_inner(Layout layout, Shape shape) {
+int64_t layout_inner(Layout layout, Shape shape) {
     switch (layout) {
     case LAYOUT_LAST:
         return shape.dim[1];

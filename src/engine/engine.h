@@ -61,7 +61,7 @@ Shape program_shape(const Program *p,
                     const char *name); /* of an output or external tensor; rank 0 when there is none */
 
 /* After a NaN: run once more step by step, and name the first step whose result holds a NaN or Inf:
- * "enc2/conv2d1 (convolution): nan at 17 of 65536". false when all is finite. */
+ * "enc2/conv2d1 (conv): nan at [0, 3, 17, 2] of 4x16x32x32". false when all is finite. */
 bool program_find_nonfinite(Program *p, const RunState *run, char *where, size_t bytes);
 
 /* ---- what it is

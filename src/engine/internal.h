@@ -139,6 +139,7 @@ Md pool_md(Build *b, Md md);
 Md md_plain(Build *b, DType type, Shape shape); /* row-major */
 Md md_any(Build *b, DType type, Shape shape);
 Md md_like(Build *b, DType type, Shape shape, Layout layout); /* falls back to plain */
+int64_t layout_inner(Layout layout, Shape shape);             /* channels that lie next to each other; 1 when plain */
 /* A descriptor out of a primitive descriptor, copied into the pool. */
 Md md_of_pd(Build *b, Pd pd, dnnl_query_t what, int index);
 

@@ -172,25 +172,46 @@ Shape program_shape(const Program *p, const char *name) {
 /* ---- finding NaN
  * --------------------------------------------------------------------------------------------------------- */
 
-static int64_t first_nonfinite(const Tensor *t, int64_t *size) {
+/* First element that is NaN or Inf, in memory order; -1 when there is none. Padding holds zeros. */
+static int64_t first_nonfinite(const Tensor *t) {
     const float *data = tensor_data(t);
     if (t->type != F32 || t->layout == LAYOUT_OPAQUE || !data) return -1;
-    *size = (int64_t)(md_bytes(t->md) / sizeof(float));
-    for (int64_t i = 0; i < *size; i++)
+    const int64_t size = (int64_t)(md_bytes(t->md) / sizeof(float));
+    for (int64_t i = 0; i < size; i++)
         if (!isfinite(data[i])) return i;
     return -1;
 }
 
+/* Logical place of element `at` of the memory: coordinates in the order of the shape. */
+static void place_of(const Tensor *t, int64_t at, char text[SHAPE_TEXT_BYTES]) {
+    const int64_t inner = layout_inner(t->layout, t->shape), lane = at % inner;
+    const int rank = t->shape.rank;
+    Shape place = {.rank = rank};
+    at /= inner;
+    for (int i = rank - 1; i >= 2; i--) {
+        place.dim[i] = at % t->shape.dim[i];
+        at /= t->shape.dim[i];
+    }
+    const int64_t blocks = rank > 1 ? (t->shape.dim[1] + inner - 1) / inner : 1;
+    if (rank > 1) place.dim[1] = at % blocks * inner + lane;
+    place.dim[0] = at / blocks;
+    size_t used = 0;
+    for (int i = 0; i < rank; i++)
+        used += (size_t)snprintf(text + used, SHAPE_TEXT_BYTES - used, i ? ", %lld" : "%lld", (long long)place.dim[i]);
+}
+
 static bool report_nonfinite(const Step *s, const StepArg *arg, char *where, size_t bytes) {
-    int64_t size = 0, at = first_nonfinite(arg->tensor, &size);
+    const Tensor *t = arg->tensor;
+    const int64_t at = first_nonfinite(t);
     if (at < 0) return false;
-    const float value = ((const float *)tensor_data(arg->tensor))[at];
-    const char *what = isnan(value) ? "nan" : "inf";
+    char place[SHAPE_TEXT_BYTES], shape[SHAPE_TEXT_BYTES];
+    place_of(t, at, place);
+    shape_text(t->shape, shape);
+    const char *what = isnan(((const float *)tensor_data(t))[at]) ? "nan" : "inf";
     if (arg->writes)
-        snprintf(where, bytes, "%s (%s): %s at %lld of %lld", s->scope, s->name, what, (long long)at, (long long)size);
+        snprintf(where, bytes, "%s (%s): %s at [%s] of %s", s->scope, s->name, what, place, shape);
     else
-        snprintf(where, bytes, "%s: %s at %lld of %lld", arg->tensor->buffer->name, what, (long long)at,
-                 (long long)size);
+        snprintf(where, bytes, "%s: %s at [%s] of %s", t->buffer->name, what, place, shape);
     return true;
 }
 

@@ -301,10 +301,10 @@ static Err finish_epoch(Loop *l, Error *err) {
     s->train_samples = 0;
     s->train_loss = (LossTotal){0};
     s->epoch_seconds = 0;
-    if (best) TRY(run_save_best(run, err));
-    TRY(save_last(l, err));
-    TRY(rundir_append_line(&run->dir, "history.jsonl", line, err));
     TRY(write_samples(run, err));
+    if (best) TRY(run_save_best(run, err));
+    TRY(save_last(l, err)); /* all before it is done again by a run killed until here; history.jsonl is written anew */
+    TRY(rundir_append_line(&run->dir, "history.jsonl", line, err));
     const TrainEvents *events = &run->spec->events;
     if (events->epoch) events->epoch(events->context, &progress, val, line);
     tick(l);
