@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -51,7 +52,16 @@ static bool flush_stdout(void) {
     return good;
 }
 
+/* OpenMP's threads spin while they wait for one another, by libgomp's default for milliseconds. That is well on an idle
+ * machine; where anything else wants a core, a spinning thread keeps it from the one it waits for, and training becomes
+ * ten times slower. libgomp reads how long to spin when it is loaded, so the program starts itself once more. */
+static void wait_briefly(char **argv) {
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+    if (setenv("GOMP_SPINCOUNT", "2000", 0) == 0) execv("/proc/self/exe", argv); /* where that fails, go on as it is */
+}
+
 int main(int argc, char **argv) {
+    wait_briefly(argv);
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;
