@@ -2,6 +2,7 @@
  * batch sizes. Gradients of whole networks are checked along random directions against central differences. */
 #include "base/rng.h"
 #include "model/compile.h"
+#include "train/optim.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -11,6 +12,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "allocations.h"
 
 static Engine *engine;
 
@@ -337,6 +340,27 @@ static void test_the_same_bits_again(void **state) {
     drop(f);
 }
 
+/* Forward, loss, backward, random layers, running statistics, and the optimizer with clipping. */
+static void test_a_training_step_allocates_nothing(void **state) {
+    Fixture *f = load(unet, SHAPE(2, 3, 8, 12));
+    f->program = compile(f, true, 0, NULL);
+    Experiment experiment = {.train = {.clip_norm = 0.5, .weight_decay = 1e-4}};
+    Optimizer optimizer;
+    assert_int_equal(optimizer_read(&optimizer, &experiment, f->arena, NULL), OK);
+    assert_int_equal(weights_add_slots(f->weights, optimizer.kind->n_slots, NULL), OK);
+    assert_true(allocations > 0); /* the counter counts */
+    double first = run(f->program), last = first;
+    allocations = 0;
+    for (int64_t step = 1; step <= 5; step++) {
+        program_bind(f->program, "input", f->x);
+        last = run(f->program);
+        assert_true(optimizer_step(&optimizer, f->weights, 1e-2, step, 1, NULL));
+    }
+    assert_int_equal(allocations, 0);
+    assert_true(last < first);
+    drop(f);
+}
+
 static void test_unknown_output(void **state) {
     Fixture *f = load(unet, SHAPE(2, 3, 8, 12));
     Error err = ERROR_INIT;
@@ -362,6 +386,7 @@ int main(void) {
         cmocka_unit_test(test_frozen_layers_pass_gradients_on),
         cmocka_unit_test(test_batch_sizes_share_weights),
         cmocka_unit_test(test_the_same_bits_again),
+        cmocka_unit_test(test_a_training_step_allocates_nothing),
         cmocka_unit_test(test_unknown_output),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);

@@ -11,47 +11,7 @@
 
 #include <cmocka.h>
 
-/* ---- allocation counter: the linker sends every malloc of our own code here (see tests/CMakeLists.txt)
- * ----------------------- */
-
-static int allocations;
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t n, size_t bytes);
-void *__real_realloc(void *old, size_t bytes);
-int __real_posix_memalign(void **out, size_t alignment, size_t bytes);
-void *__real_aligned_alloc(size_t alignment, size_t bytes);
-
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t n, size_t bytes);
-void *__wrap_realloc(void *old, size_t bytes);
-int __wrap_posix_memalign(void **out, size_t alignment, size_t bytes);
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
-
-void *__wrap_malloc(size_t bytes) {
-    allocations++;
-    return __real_malloc(bytes);
-}
-
-void *__wrap_calloc(size_t n, size_t bytes) {
-    allocations++;
-    return __real_calloc(n, bytes);
-}
-
-void *__wrap_realloc(void *old, size_t bytes) {
-    allocations++;
-    return __real_realloc(old, bytes);
-}
-
-int __wrap_posix_memalign(void **out, size_t alignment, size_t bytes) {
-    allocations++;
-    return __real_posix_memalign(out, alignment, bytes);
-}
-
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes) {
-    allocations++;
-    return __real_aligned_alloc(alignment, bytes);
-}
+#include "allocations.h"
 
 /* ---- a small network by hand: conv + relu, pool, transposed conv with bias, concat, conv, squared loss
  * ------------------------ */
