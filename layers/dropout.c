@@ -9,6 +9,8 @@
 #include "layers/common.h"
 
 #include "base/rng.h"
+#include "base/spans.h"
+#include "base/vmath.h"
 
 enum { MASK }; /* kept: U8, 1 where the value was let through */
 
@@ -29,30 +31,47 @@ typedef struct Draw {
     uint32_t number;
 } Draw;
 
+/* Arrays of one call; the loops over them are cut into spans. */
+typedef struct Job {
+    const float *from;
+    float *to;
+    uint8_t *mask;
+    float rate, scale;
+} Job;
+
+/* `to` holds the draws at first. */
+VECTOR_CLONES static double drop(const void *context, int64_t first, int64_t last) {
+    const Job job = *(const Job *)context;
+    for (int64_t i = first; i < last; i++) {
+        bool kept = job.to[i] >= job.rate;
+        float value = job.from[i] * job.scale;
+        job.mask[i] = kept;
+        job.to[i] = kept ? value : 0;
+    }
+    return 0;
+}
+
+VECTOR_CLONES static double drop_backward(const void *context, int64_t first, int64_t last) {
+    const Job job = *(const Job *)context;
+    for (int64_t i = first; i < last; i++) {
+        float value = job.from[i] * job.scale;
+        job.to[i] = job.mask[i] ? value : 0;
+    }
+    return 0;
+}
+
 static void run_forward(const NativeCall *call) {
     const Draw *p = call->params;
-    const float *src = call->src[0].data;
-    float *dst = call->dst[0].data;
-    uint8_t *mask = call->dst[1].data;
+    Job job = {call->src[0].data, call->dst[0].data, call->dst[1].data, p->rate, p->scale};
     int64_t n = call->src[0].size;
-    float rate = p->rate, scale = p->scale;
-    rng_fill_uniform(call->run->seed, RNG_LAYER, call->run->step, p->number, (size_t)n, dst);
-#pragma omp parallel for simd if (parallel : n > NATIVE_SMALL)
-    for (int64_t i = 0; i < n; i++) {
-        mask[i] = dst[i] >= rate;
-        dst[i] = dst[i] >= rate ? src[i] * scale : 0;
-    }
+    rng_fill_uniform(call->run->seed, RNG_LAYER, call->run->step, p->number, (size_t)n, job.to);
+    spans_run(n, NATIVE_SMALL, drop, &job);
 }
 
 static void run_backward(const NativeCall *call) {
     const Draw *p = call->params;
-    const float *diff_dst = call->src[0].data;
-    const uint8_t *mask = call->src[1].data;
-    float *diff_src = call->dst[0].data;
-    int64_t n = call->src[0].size;
-    float scale = p->scale;
-#pragma omp parallel for simd if (parallel : n > NATIVE_SMALL)
-    for (int64_t i = 0; i < n; i++) diff_src[i] = mask[i] ? diff_dst[i] * scale : 0;
+    Job job = {call->src[0].data, call->dst[0].data, call->src[1].data, p->rate, p->scale};
+    spans_run(call->src[0].size, NATIVE_SMALL, drop_backward, &job);
 }
 
 static Draw draw(const LayerBuild *l) {

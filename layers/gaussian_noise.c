@@ -9,6 +9,8 @@
 #include "layers/common.h"
 
 #include "base/rng.h"
+#include "base/spans.h"
+#include "base/vmath.h"
 
 #include <math.h>
 
@@ -45,29 +47,47 @@ static Draw draw(const LayerBuild *l) {
                   .number = l->number};
 }
 
+/* Arrays of one call; the loops over them are cut into spans. */
+typedef struct Job {
+    const float *from, *dst;
+    float *to;
+    Draw draw;
+} Job;
+
+/* `to` holds the draws at first. */
+VECTOR_CLONES static double add_noise(const void *context, int64_t first, int64_t last) {
+    const Job job = *(const Job *)context;
+    for (int64_t i = first; i < last; i++) {
+        float value = job.from[i] + job.draw.deviation * job.to[i];
+        value = value < job.draw.low ? job.draw.low : value;
+        job.to[i] = value > job.draw.high ? job.draw.high : value;
+    }
+    return 0;
+}
+
+VECTOR_CLONES static double stop_at_limits(const void *context, int64_t first, int64_t last) {
+    const Job job = *(const Job *)context;
+    for (int64_t i = first; i < last; i++) {
+        float value = job.from[i];
+        job.to[i] = (job.dst[i] > job.draw.low) & (job.dst[i] < job.draw.high) ? value : 0;
+    }
+    return 0;
+}
+
 static void run_forward(const NativeCall *call) {
     const Draw *p = call->params;
-    const float *src = call->src[0].data;
-    float *dst = call->dst[0].data;
+    Job job = {.from = call->src[0].data, .to = call->dst[0].data, .draw = *p};
     int64_t n = call->src[0].size;
-    float deviation = p->deviation, low = p->low, high = p->high;
-    rng_fill_normal(call->run->seed, RNG_LAYER, call->run->step, p->number, (size_t)n, dst);
-#pragma omp parallel for simd if (parallel : n > NATIVE_SMALL)
-    for (int64_t i = 0; i < n; i++) {
-        float value = src[i] + deviation * dst[i];
-        value = value < low ? low : value;
-        dst[i] = value > high ? high : value;
-    }
+    rng_fill_normal(call->run->seed, RNG_LAYER, call->run->step, p->number, (size_t)n, job.to);
+    spans_run(n, NATIVE_SMALL, add_noise, &job);
 }
 
 static void run_backward(const NativeCall *call) {
-    const Draw *p = call->params;
-    const float *diff_dst = call->src[0].data, *dst = call->src[1].data;
-    float *diff_src = call->dst[0].data;
-    int64_t n = call->src[0].size;
-    float low = p->low, high = p->high;
-#pragma omp parallel for simd if (parallel : n > NATIVE_SMALL)
-    for (int64_t i = 0; i < n; i++) diff_src[i] = dst[i] > low && dst[i] < high ? diff_dst[i] : 0;
+    Job job = {.from = call->src[0].data,
+               .dst = call->src[1].data,
+               .to = call->dst[0].data,
+               .draw = *(const Draw *)call->params};
+    spans_run(call->src[0].size, NATIVE_SMALL, stop_at_limits, &job);
 }
 
 static void forward(Build *b, LayerBuild *l) {

@@ -355,7 +355,7 @@ static void test_net(void **state) {
     assert_true(fabsf(output[5] - first) < 1e-5f); /* a sample alone gives what it gave beside another */
     assert_int_equal(net_run(net, 1, 4, H, W, input, &output, &shape, &s->err), ERR_DATA);
     assert_string_equal(scratch_words(s),
-                        "error: the network takes 1x3x24x20, but a picture is 4x14x10 (channels, height, width)\n");
+                        "error: the network takes 1x3x24x20, but a picture is 4x13x9 (channels, height, width)\n");
     net_close(net);
 }
 

@@ -219,20 +219,27 @@ static int split_default(const char *value, const char *texts[DEFAULT_MAX_ITEMS]
     return n;
 }
 
-static bool absent_when_empty(ParamType type) {
-    return type == PARAM_STRING || type == PARAM_NODE || type == PARAM_INTS || type == PARAM_FLOATS ||
-           type == PARAM_STRINGS;
-}
-
+/* Size of the fields that "" makes absent; 0 for the types that it does not suit. */
 static size_t field_bytes(ParamType type) {
-    return type == PARAM_STRING ? sizeof(char *) : type == PARAM_NODE ? sizeof(void *) : sizeof(ParamList);
+    switch (type) {
+    case PARAM_STRING:
+        return sizeof(const char *);
+    case PARAM_NODE:
+        return sizeof(const void *);
+    case PARAM_INTS:
+    case PARAM_FLOATS:
+    case PARAM_STRINGS:
+        return sizeof(ParamList);
+    default:
+        return 0;
+    }
 }
 
 void param_set_defaults(const Param *params, void *object, Arena *arena) {
     for (const Param *p = params; p && p->name; p++) {
         if (!p->value) continue;
         if (!*p->value) {
-            assert(absent_when_empty(p->type));
+            assert(field_bytes(p->type) > 0);
             memset((char *)object + p->offset, 0, field_bytes(p->type));
             continue;
         }

@@ -118,9 +118,10 @@ static void print_word(FILE *out, const char *word) {
     fputc('\'', out);
 }
 
-static void print_how_to_resume(const Call *call) {
+static void print_how_to_resume(const Call *call, bool by_signal) {
     const TrainOptions *options = call->options;
-    fprintf(stderr, "stopped before the end; to go on:\n  sandglass train");
+    const char *why = by_signal ? "stopped before the end" : "train.max_seconds is over";
+    fprintf(stderr, "%s; to go on:\n  sandglass train", why);
     print_word(stderr, call->args[0]);
     for (int i = 0; i < options->sets.n; i++) {
         print_word(stderr, "--set");
@@ -155,7 +156,7 @@ static Err run_train(const Call *call, Error *err) {
     else
         print_result(&result, run_dir);
     fflush(stdout);
-    if (!result.finished) print_how_to_resume(call);
+    if (!result.finished) print_how_to_resume(call, code == ERR_STOPPED);
     if (code == ERR_STOPPED) err_clear(err);
     return code;
 }

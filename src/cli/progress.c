@@ -17,7 +17,8 @@ static double now_seconds(void) {
 }
 
 Display display_begin(FILE *out) {
-    return (Display){.out = out, .terminal = isatty(fileno(out)) == 1, .last_line = now_seconds()};
+    double now = now_seconds();
+    return (Display){.out = out, .terminal = isatty(fileno(out)) == 1, .last_line = now, .last_epoch = now};
 }
 
 void display_clear(Display *display) {
@@ -26,11 +27,11 @@ void display_clear(Display *display) {
     fflush(display->out);
 }
 
-/* Whether a plain line may be printed now; if so, the next one has to wait. */
-static bool line_is_due(Display *display) {
+/* Whether a plain line may be printed now, so long after the one at *last; if so, the next one has to wait. */
+static bool line_is_due(Display *display, double *last) {
     double now = now_seconds();
-    if (now - display->last_line < PLAIN_SECONDS) return false;
-    display->last_line = now;
+    if (now - *last < PLAIN_SECONDS) return false;
+    *last = display->last_line = now;
     return true;
 }
 
@@ -53,7 +54,7 @@ static void text_bar(int64_t done, int64_t all, char text[BAR_WIDTH + 3]) {
 
 static void on_progress(void *context, const Progress *p) {
     Display *display = context;
-    if (!display->terminal && !line_is_due(display)) return;
+    if (!display->terminal && !line_is_due(display, &display->last_line)) return;
     char line[LINE_BYTES], epoch[64] = "", bar[BAR_WIDTH + 3], eta[32];
     if (p->epochs > 0) snprintf(epoch, sizeof epoch, "epoch %lld/%lld ", (long long)p->epoch, (long long)p->epochs);
     text_duration(p->eta_seconds, eta);
@@ -89,7 +90,7 @@ static void text_scores(const Evaluation *val, char *text, size_t bytes) {
 
 static void on_epoch(void *context, const Progress *p, const Evaluation *val, const char *json) {
     Display *display = context;
-    bool wanted = display->terminal || p->epoch == p->epochs || line_is_due(display);
+    bool wanted = display->terminal || p->epoch == p->epochs || line_is_due(display, &display->last_epoch);
     if (!wanted) return;
     char scores[160] = "", elapsed[32];
     if (val) text_scores(val, scores, sizeof scores);
@@ -117,6 +118,6 @@ void display_count(Display *display, const char *what, int64_t done, int64_t all
     snprintf(line, sizeof line, "%s %s %lld/%lld", what, bar, (long long)done, (long long)all);
     if (display->terminal)
         draw(display, line);
-    else if (line_is_due(display))
+    else if (line_is_due(display, &display->last_line))
         fprintf(display->out, "%s\n", line);
 }

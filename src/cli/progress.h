@@ -1,5 +1,5 @@
-/* progress.h - tells a person how far a run is: on a terminal one line that is redrawn, otherwise plain lines, at most
- * one every ten seconds. */
+/* progress.h - tells a person how far a run is: on a terminal one line that is redrawn, otherwise plain lines: about
+ * one every ten seconds, and one for an epoch that ends ten seconds or more after the last that had one. */
 #ifndef SANDGLASS_CLI_PROGRESS_H
 #define SANDGLASS_CLI_PROGRESS_H
 
@@ -10,8 +10,9 @@
 typedef struct Display {
     FILE *out;
     bool terminal;
-    bool drawn;       /* a redrawn line is on the screen */
-    double last_line; /* when the last plain line was printed, or the display begun */
+    bool drawn;        /* a redrawn line is on the screen */
+    double last_line;  /* when the last plain line was printed, or the display begun */
+    double last_epoch; /* the same for lines at the end of an epoch, which do not wait for others */
 } Display;
 
 Display display_begin(FILE *out);

@@ -253,11 +253,12 @@ static Err check_size(const Net *net, int64_t height, int64_t width, Error *err)
 
 Err net_run(Net *net, int64_t n, int64_t channels, int64_t height, int64_t width, const float *input,
             const float **output, Shape *shape, Error *err) {
+    Shape in;
     TRY(check_size(net, height, width, err));
+    TRY(net_input_shape(net->parts.graph, n, channels, height, width, &in, err));
     int64_t stride = net->stride > 0 ? net->stride : 1;
     int64_t h = (height + stride - 1) / stride * stride, w = (width + stride - 1) / stride * stride;
     bool padded = h != height || w != width;
-    Shape in;
     TRY(net_input_shape(net->parts.graph, n, channels, h, w, &in, err));
     Program *program;
     TRY(net_program(net, in, false, &program, err));
