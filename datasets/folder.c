@@ -61,14 +61,14 @@ static Err add_pair(Dataset *d, const char *image, const char *mask, Error *err)
     return OK;
 }
 
+/* As file_join, but in the arena. */
 static const char *join(Arena *arena, const char *root, const char *path) {
-    char *joined = file_join(root, path);
-    const char *kept = arena_strdup(arena, joined);
-    free(joined);
-    return kept;
+    bool alone = root == NULL || root[0] == '\0' || path[0] == '/';
+    if (alone) return arena_strdup(arena, path);
+    return arena_printf(arena, "%s%s%s", root, root[strlen(root) - 1] == '/' ? "" : "/", path);
 }
 
-/* ---- by folders -------------------------------------------------------------------------------------------------- */
+/* ---- by folders ---- */
 
 /* A picture's file name and what identifies it: the name without extension and suffix. */
 typedef struct Entry {
@@ -201,7 +201,7 @@ static Err open_folders(Dataset *d, const Folder *p, const DatasetEnv *env, Erro
     return code;
 }
 
-/* ---- by list ----------------------------------------------------------------------------------------------------- */
+/* ---- by list ---- */
 
 /* A name from a list to a path: relative to the list's folder; for one from another machine's root, leading parts are
  * dropped until a file is there. */
@@ -210,7 +210,7 @@ static const char *resolve(Arena *arena, const char *folder, const char *name) {
     if (access(name, F_OK) == 0) return arena_strdup(arena, name);
     for (const char *rest = name; rest != NULL; rest = strchr(rest + 1, '/')) {
         char *path = file_join(folder, rest + 1);
-        bool there = access(path, F_OK) == 0;
+        bool there = path != NULL && access(path, F_OK) == 0;
         const char *kept = there ? arena_strdup(arena, path) : NULL;
         free(path);
         if (there) return kept;
@@ -266,7 +266,7 @@ static Err open_list(Dataset *d, const Folder *p, const DatasetEnv *env, Error *
     return OK;
 }
 
-/* ---- headers ----------------------------------------------------------------------------------------------------- */
+/* ---- headers ---- */
 
 typedef struct Headers {
     ImageInfo image, mask;
@@ -324,7 +324,7 @@ static Err read_headers(const Dataset *d, DatasetInfo *info, Error *err) {
     return code;
 }
 
-/* ---- the kind ---------------------------------------------------------------------------------------------------- */
+/* ---- the kind ---- */
 
 static void folder_close(Dataset *d) {
     if (d == NULL) return;

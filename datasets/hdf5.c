@@ -53,7 +53,7 @@ static int depth_of(H5Type type) {
     return type == H5_U8 ? 8 : type == H5_U16 ? 16 : 32;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 static Err check_format(const Dataset *d, Arena *arena, Error *err) {
     const char *format = "";
@@ -88,9 +88,10 @@ static Err damaged(const Dataset *d, const char *array, const char *what, Error 
     return err_set(err, ERR_FORMAT, "%s: damaged: %s %s", d->path, array, what);
 }
 
-static bool sound_size(int64_t height, int64_t width, int64_t channels) {
+static bool sound_size(int64_t height, int64_t width, int64_t channels, H5Type type) {
     return height > 0 && width > 0 && channels > 0 && channels <= MAX_CHANNELS && height <= IMAGE_MAX_PIXELS &&
-           width <= IMAGE_MAX_PIXELS && height * width <= IMAGE_MAX_PIXELS;
+           width <= IMAGE_MAX_PIXELS && height * width <= IMAGE_MAX_PIXELS &&
+           height * width * channels * (depth_of(type) / 8) <= IMAGE_MAX_BYTES;
 }
 
 /* Samples laid end to end: read and check where each begins. */
@@ -112,9 +113,10 @@ static Err read_offsets(Dataset *d, const H5Array *images, Arena *arena, Error *
     TRY(h5_read(d->file, offsets, (H5Array){H5_I64, 1, {d->n + 1}}, d->offsets, err));
     for (int64_t i = 0; i < d->n; i++) {
         int64_t height = d->sizes[2 * i], width = d->sizes[2 * i + 1];
-        if (!sound_size(height, width, d->channels)) return damaged(d, sizes, "holds an impossible size", err);
-        if (d->offsets[i] < 0 || d->offsets[i] > images->dim[0] ||
-            d->offsets[i + 1] - d->offsets[i] != height * width * d->channels)
+        if (!sound_size(height, width, d->channels, d->type)) return damaged(d, sizes, "holds an impossible size", err);
+        int64_t values;
+        if (__builtin_sub_overflow(d->offsets[i + 1], d->offsets[i], &values) || d->offsets[i] < 0 ||
+            d->offsets[i] > images->dim[0] || values != height * width * d->channels)
             return damaged(d, offsets, "does not agree with the sizes", err);
     }
     if (d->offsets[0] != 0 || d->offsets[d->n] != images->dim[0])
@@ -129,7 +131,7 @@ static Err open_images(Dataset *d, Arena *arena, Error *err) {
     if ((a.rank != 4 && a.rank != 1) || (a.type != H5_U8 && a.type != H5_U16 && a.type != H5_F32))
         return damaged(d, d->images, "must be n, height, width, channels of 8 or 16 bit unsigned or 32 bit float", err);
     if (a.rank == 1) return read_offsets(d, &a, arena, err);
-    if (a.dim[0] < 1 || !sound_size(a.dim[1], a.dim[2], a.dim[3]))
+    if (a.dim[0] < 1 || !sound_size(a.dim[1], a.dim[2], a.dim[3], d->type))
         return damaged(d, d->images, "has an impossible size", err);
     d->n = a.dim[0];
     d->height = (int)a.dim[1];
@@ -189,9 +191,12 @@ static void hdf5_close(Dataset *d) {
 
 static Err hdf5_open(Dataset **out, const void *params, const DatasetEnv *env, DatasetInfo *info, Error *err) {
     const Hdf5 *p = params;
-    Dataset *d = calloc(1, sizeof *d);
-    if (d == NULL) return err_set(err, ERR_MEMORY, "no memory for a dataset");
     char *path = file_join(env->root, p->file);
+    Dataset *d = path != NULL ? calloc(1, sizeof *d) : NULL;
+    if (d == NULL) {
+        free(path);
+        return err_set(err, ERR_MEMORY, "no memory for a dataset");
+    }
     d->path = arena_strdup(env->arena, path);
     free(path);
     d->group = arena_strdup(env->arena, p->group != NULL && p->group[0] != '\0' ? p->group : env->split);
@@ -213,7 +218,7 @@ static Err hdf5_open(Dataset **out, const void *params, const DatasetEnv *env, D
     return OK;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static Err hdf5_read(Dataset *d, int64_t i, Sample *out, Error *err) {
     int height = d->sizes != NULL ? (int)d->sizes[2 * i] : d->height;

@@ -133,10 +133,10 @@ static Err check_file(const char *path, const uint8_t *bytes, size_t n, uint32_t
     return OK;
 }
 
-/* The path to open: with .gz added or taken away when the name itself is not there. */
+/* The path to open: with .gz added or taken away when the name itself is not there. NULL: no memory. */
 static char *find_file(const char *root, const char *name) {
     char *path = file_join(root, name);
-    if (access(path, F_OK) == 0) return path;
+    if (path == NULL || access(path, F_OK) == 0) return path;
     size_t length = strlen(path);
     char *other = malloc(length + 4);
     if (other == NULL) return path;
@@ -155,6 +155,7 @@ static char *find_file(const char *root, const char *name) {
 
 static Err read_file(IdxFile *out, const char *root, const char *name, uint32_t magic, Error *err) {
     char *path = find_file(root, name);
+    if (path == NULL) return err_set(err, ERR_MEMORY, "%s: no memory for its path", name);
     uint8_t *bytes = NULL;
     size_t n = 0;
     Err code = file_read(path, SIZE_MAX, &bytes, &n, NULL, err);

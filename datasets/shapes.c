@@ -50,7 +50,7 @@ typedef struct Color {
     float r, g, b;
 } Color;
 
-/* ---- outlines: signed distance from the unit shape's edge, about the origin -------------------------------------- */
+/* ---- outlines: signed distance from the unit shape's edge, about the origin ---- */
 
 static float clamp01(float v) {
     return v < 0 ? 0 : v > 1 ? 1 : v;
@@ -109,7 +109,7 @@ static float distance_to(int shape, Vec p) {
     }
 }
 
-/* ---- textures ---------------------------------------------------------------------------------------------------- */
+/* ---- textures ---- */
 
 static uint32_t hash(int32_t x, int32_t y, uint32_t seed) {
     uint32_t h = seed ^ (uint32_t)x * 0x9E3779B1u ^ (uint32_t)y * 0x85EBCA77u;
@@ -183,7 +183,7 @@ static Color scale_color(Color c, float k) {
 static Color random_color(Rng *rng, double saturation, double value) {
     float hue = (float)rng_range(rng, 0, 6), part[3];
     for (int k = 0; k < 3; k++) {
-        float h = fabsf(fmodf(hue + 2 * (float)(3 - k) + 0.0F, 6) - 3) - 1;
+        float h = fabsf(fmodf(hue + 2 * (float)(3 - k), 6) - 3) - 1;
         part[k] = (float)value * (1 - (float)saturation * (1 - clamp01(h)));
     }
     return (Color){part[0], part[1], part[2]};
@@ -201,7 +201,7 @@ static Texture random_texture(Rng *rng, float size) {
     return t;
 }
 
-/* ---- a scene ----------------------------------------------------------------------------------------------------- */
+/* ---- a scene ---- */
 
 typedef struct Item {
     int shape;
@@ -323,7 +323,7 @@ static void paint(const Dataset *d, int64_t i, Scene *s, uint8_t *rgb) {
     finish(s, k->noise, rgb);
 }
 
-/* ---- the kind ---------------------------------------------------------------------------------------------------- */
+/* ---- the kind ---- */
 
 static Err shapes_open(Dataset **out, const void *params, const DatasetEnv *env, DatasetInfo *info, Error *err) {
     Dataset *d = calloc(1, sizeof *d);

@@ -7,7 +7,8 @@
  * src and dst N,C or N,C,H,W; scale, shift (trained), running_mean, running_var (buffers) C. momentum has PyTorch's
  * meaning (Keras's is 1 minus it). The variance that normalises is the biased one, the one that enters running_var the
  * unbiased one (m / (m - 1) times larger for m values), as in PyTorch; a batch with one value a channel leaves
- * running_var as it is. A following plain ReLU is fused in.
+ * running_var as it is. A frozen layer normalises by its running statistics and leaves them alone. A following plain
+ * ReLU is fused in.
  */
 #include "layers/common.h"
 
@@ -49,7 +50,8 @@ static bool fuses_act(const void *object, Act act) {
 
 static BatchNormSpec norm_spec(const LayerBuild *l) {
     const BatchNorm *p = l->params;
-    return (BatchNormSpec){.epsilon = (float)p->epsilon, .relu = l->act.kind == ACT_RELU, .use_global = p->use_running};
+    return (BatchNormSpec){
+        .epsilon = (float)p->epsilon, .relu = l->act.kind == ACT_RELU, .use_global = p->use_running || l->frozen};
 }
 
 typedef struct Update {
@@ -71,8 +73,8 @@ static void run_update(const NativeCall *call) {
 static void record_update(Build *b, const LayerBuild *l) {
     const BatchNorm *p = l->params;
     Shape src = tensor_shape(l->src[0]);
-    double m = (double)(shape_size(src) / src.dim[1]);
-    Update update = {.momentum = (float)p->momentum, .unbias = m > 1 ? (float)(m / (m - 1)) : 0};
+    const int64_t m = shape_size(src) / src.dim[1]; /* values a channel */
+    Update update = {.momentum = (float)p->momentum, .unbias = m > 1 ? (float)((double)m / (double)(m - 1)) : 0};
     op_native(b, &(NativeSpec){.name = "running statistics",
                                .fn = run_update,
                                .layout = NATIVE_DENSE,
@@ -87,7 +89,7 @@ static void record_update(Build *b, const LayerBuild *l) {
 static void forward(Build *b, LayerBuild *l) {
     const BatchNorm *p = l->params;
     BatchNormSpec spec = norm_spec(l);
-    bool of_batch = l->training && !p->use_running;
+    bool of_batch = l->training && !p->use_running && !l->frozen;
     if (!of_batch) {
         l->kept[MEAN] = l->weights[RUNNING_MEAN];
         l->kept[VARIANCE] = l->weights[RUNNING_VAR];

@@ -32,4 +32,5 @@ const LayerKind layer_flatten = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .keeps_elements = true,
 };

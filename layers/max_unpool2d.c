@@ -5,7 +5,7 @@
  *
  * src N,C,H',W' (the pool's result's shape); dst N,C,H,W (the pool's source's shape). The gradient is gathered at the
  * indices. Meant for pools whose windows do not overlap; where they do, a place found twice takes the later value, as
- * in PyTorch. The pool must keep its indices (`indices: true`).
+ * in PyTorch.
  */
 #include "layers/common.h"
 
@@ -17,9 +17,8 @@ typedef struct MaxUnpool2d {
     const char *pool;
 } MaxUnpool2d;
 
-static const Param params[] = {{"pool", PARAM_STRING, offsetof(MaxUnpool2d, pool), NULL, 0, 0, NULL,
-                                "name of the maxpool2d (with `indices: true`) to undo"},
-                               {0}};
+static const Param params[] = {
+    {"pool", PARAM_STRING, offsetof(MaxUnpool2d, pool), NULL, 0, 0, NULL, "name of the maxpool2d to undo"}, {0}};
 
 static bool infer(const void *object, int n_src, const Shape *src, Shape *dst, char phrase[LAYER_PHRASE_BYTES]) {
     Shape pool_src = src[n_src], pool_dst = src[n_src + 1];
@@ -67,7 +66,7 @@ static Tensor *find_indices(Build *b, const LayerBuild *l) {
     const MaxUnpool2d *p = l->params;
     Tensor *index = l->partner ? l->partner->kept[POOL_INDICES] : NULL;
     if (!index || tensor_dtype(index) != S32 || !shape_equal(tensor_shape(index), tensor_shape(l->src[0]))) {
-        build_fail(b, "'%s' keeps no indices to unpool by: it must be a maxpool2d with `indices: true`", p->pool);
+        build_fail(b, "'%s' keeps no indices to unpool by: it must be a maxpool2d", p->pool);
         return NULL;
     }
     return index;

@@ -5,11 +5,13 @@
  * src N,C,H,W; dst N,C,H',W' with H' = (H + top + bottom - KH) / stride + 1. The gradient goes to the place of the
  * maximum; of equal values the first in row order wins.
  *
- * With `indices: true` the places are kept for a max_unpool2d: kept[INDICES] holds y*W + x within the source's plane
- * (as PyTorch counts), S32, in dst's shape. oneDNN's own record of the places cannot be read, so our own kernel runs
- * then.
+ * For a max_unpool2d that names this layer (or with `indices: true`) the places are kept: kept[INDICES] holds y*W + x
+ * within the source's plane (as PyTorch counts), S32, in dst's shape. oneDNN's own record of the places cannot be read,
+ * so our own kernel runs then.
  */
 #include "layers/window.h"
+
+#include "base/vmath.h"
 
 #include <string.h>
 
@@ -25,7 +27,8 @@ static const Param params[] = {
     {"size", PARAM_PAIR, offsetof(MaxPool2d, size), "2", 1, 255, NULL, "height and width of the window"},
     {"stride", PARAM_PAIR, offsetof(MaxPool2d, stride), "0", 0, 255, NULL, "steps of the window; 0: its size"},
     WINDOW_PADDING_PARAM(MaxPool2d),
-    {"indices", PARAM_BOOL, offsetof(MaxPool2d, indices), "false", 0, 0, NULL, "keep the places for a max_unpool2d"},
+    {"indices", PARAM_BOOL, offsetof(MaxPool2d, indices), "false", 0, 0, NULL,
+     "keep the places; a max_unpool2d that names the layer has it done anyway"},
     {0}};
 
 static bool slide(const MaxPool2d *p, Shape src, Window *w, char phrase[LAYER_PHRASE_BYTES]) {
@@ -45,35 +48,60 @@ static bool infer(const void *object, int n_src, const Shape *src, Shape *dst, c
     return true;
 }
 
-/* ---- with indices ---------------------------------------------------------------------------------------------- */
+/* ---- with indices ---- */
 
-/* One window, all lanes: at[l] is lane l of the pixel that `place` counts. */
-static void take_larger(float *best, int32_t *where, const float *at, int32_t place, int64_t lanes) {
-#pragma omp simd
-    for (int64_t l = 0; l < lanes; l++) {
-        bool larger = at[l] > best[l] || at[l] != at[l]; /* a NaN wins, so that it is seen */
-        best[l] = larger ? at[l] : best[l];
-        where[l] = larger ? place : where[l];
-    }
-}
+/* One plane of the source and of both results. */
+typedef struct Plane {
+    int64_t height, width;
+    const float *src;
+    float *best;
+    int32_t *where;
+} Plane;
 
-static void pool_window(const Window *w, const NativeArg *src, const float *plane, int64_t y, int64_t x, float *best,
-                        int32_t *where) {
-    int64_t height = src->shape.dim[2], width = src->shape.dim[3], lanes = src->inner;
+/* One window, all lanes, into best[] and where[] of its place. */
+VECTOR_INLINE void pool_window(const Window *w, const Plane *p, int64_t y, int64_t x, int64_t lanes) {
     int64_t top = y * w->stride[0] - w->pad_lo[0], bottom = top + w->kernel[0];
     int64_t left = x * w->stride[1] - w->pad_lo[1], right = left + w->kernel[1];
     if (top < 0) top = 0;
     if (left < 0) left = 0;
-    if (bottom > height) bottom = height;
-    if (right > width) right = width;
-    int64_t first = top * width + left;
-    memcpy(best, plane + first * lanes, (size_t)lanes * sizeof(float));
-    for (int64_t l = 0; l < lanes; l++) where[l] = (int32_t)first;
+    if (bottom > p->height) bottom = p->height;
+    if (right > p->width) right = p->width;
+    float *best = p->best + (y * w->dst[1] + x) * lanes;
+    int32_t *where = p->where + (y * w->dst[1] + x) * lanes;
+    int64_t first = top * p->width + left;
+    for (int64_t l = 0; l < lanes; l++) {
+        best[l] = p->src[first * lanes + l];
+        where[l] = (int32_t)first;
+    }
     for (int64_t i = top; i < bottom; i++)
         for (int64_t j = left; j < right; j++) {
-            int64_t place = i * width + j;
-            if (place != first) take_larger(best, where, plane + place * lanes, (int32_t)place, lanes);
+            int64_t place = i * p->width + j;
+            const float *at = p->src + place * lanes;
+#pragma omp simd
+            for (int64_t l = 0; l < lanes; l++) {
+                bool larger = (at[l] > best[l]) | (at[l] != at[l]); /* a NaN wins, so that it is seen */
+                best[l] = larger ? at[l] : best[l];
+                where[l] = larger ? (int32_t)place : where[l];
+            }
         }
+}
+
+/* `lanes` is a constant where it matters, so that the loops over them are unrolled. */
+VECTOR_CLONES static void pool_plane(const Window *w, const Plane *p, int64_t lanes) {
+    for (int64_t y = 0; y < w->dst[0]; y++)
+        for (int64_t x = 0; x < w->dst[1]; x++) switch (lanes) {
+            case 16:
+                pool_window(w, p, y, x, 16);
+                break;
+            case 8:
+                pool_window(w, p, y, x, 8);
+                break;
+            case 1:
+                pool_window(w, p, y, x, 1);
+                break;
+            default:
+                pool_window(w, p, y, x, lanes);
+            }
 }
 
 static void clear_padding_lanes(const NativeArg *index, int64_t plane, int32_t *where) {
@@ -89,15 +117,13 @@ static void run_forward(const NativeCall *call) {
     int64_t dst_plane = w->dst[0] * w->dst[1] * dst->inner;
 #pragma omp parallel for if (src->size > NATIVE_SMALL)
     for (int64_t p = 0; p < src->outer; p++) {
-        const float *from = (const float *)src->data + p * src_plane;
-        float *best = (float *)dst->data + p * dst_plane;
-        int32_t *where = (int32_t *)index->data + p * dst_plane;
-        for (int64_t y = 0; y < w->dst[0]; y++)
-            for (int64_t x = 0; x < w->dst[1]; x++) {
-                int64_t at = (y * w->dst[1] + x) * dst->inner;
-                pool_window(w, src, from, y, x, best + at, where + at);
-            }
-        clear_padding_lanes(index, p, where);
+        Plane plane = {.height = src->shape.dim[2],
+                       .width = src->shape.dim[3],
+                       .src = (const float *)src->data + p * src_plane,
+                       .best = (float *)dst->data + p * dst_plane,
+                       .where = (int32_t *)index->data + p * dst_plane};
+        pool_plane(w, &plane, src->inner);
+        clear_padding_lanes(index, p, plane.where);
     }
 }
 
@@ -117,7 +143,7 @@ static void run_backward(const NativeCall *call) {
     }
 }
 
-/* ---- the kind -------------------------------------------------------------------------------------------------- */
+/* ---- the kind ---- */
 
 static PoolSpec pool_spec(const Window *w, Shape src) {
     return (PoolSpec){.kind = POOL_MAX,
@@ -128,6 +154,10 @@ static PoolSpec pool_spec(const Window *w, Shape src) {
                       .dst = SHAPE(src.dim[0], src.dim[1], w->dst[0], w->dst[1])};
 }
 
+static bool keeps_indices(const LayerBuild *l) {
+    return ((const MaxPool2d *)l->params)->indices || l->has_partner;
+}
+
 static void forward(Build *b, LayerBuild *l) {
     const MaxPool2d *p = l->params;
     Shape src = tensor_shape(l->src[0]);
@@ -135,7 +165,7 @@ static void forward(Build *b, LayerBuild *l) {
     char phrase[LAYER_PHRASE_BYTES];
     slide(p, src, &w, phrase); /* infer has seen to it that this succeeds */
     PoolSpec spec = pool_spec(&w, src);
-    if (!p->indices) {
+    if (!keeps_indices(l)) {
         l->dst = op_pool(b, &spec, l->src[0], &l->kept[WORKSPACE]);
         return;
     }
@@ -156,7 +186,7 @@ static void backward(Build *b, LayerBuild *l) {
     const MaxPool2d *p = l->params;
     if (!l->want_diff_src[0]) return;
     Shape src = tensor_shape(l->src[0]);
-    if (!p->indices) {
+    if (!keeps_indices(l)) {
         Window w;
         char phrase[LAYER_PHRASE_BYTES];
         slide(p, src, &w, phrase);

@@ -65,4 +65,5 @@ const LayerKind layer_reshape = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .keeps_elements = true,
 };

@@ -12,7 +12,8 @@
  */
 #include "layers/common.h"
 
-#include <inttypes.h>
+#include "base/vmath.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -41,7 +42,7 @@ static bool infer(const void *object, int n_src, const Shape *src, Shape *dst, c
     return true;
 }
 
-/* ---- backward -------------------------------------------------------------------------------------------------- */
+/* ---- backward ---- */
 
 /* The results that read source pixel i of an axis: n of them from `first` on, with weights[weight ...]. */
 typedef struct Taps {
@@ -90,48 +91,71 @@ static int32_t gather_axis(Mode mode, int64_t src, int64_t dst, Taps *taps, floa
 
 enum { LANES = 16 };
 
-/* One source row, all columns; `lanes` is a constant where it matters, so that the loops over lanes are unrolled. */
-static inline void gather_row(const Taps *row, const Taps *columns, const float *weights, const float *plane,
-                              int64_t dst_width, float *to, int64_t src_width, int64_t lanes) {
-    for (int64_t x = 0; x < src_width; x++)
+/* One source row of one plane. */
+typedef struct Row {
+    const Taps *row, *columns;
+    const float *weights;
+    const float *plane; /* of diff_dst */
+    int64_t dst_width, src_width;
+    float *to;
+} Row;
+
+/* `lanes` is a constant where it matters, so that the loops over them are unrolled. */
+VECTOR_INLINE void gather_lanes(const Row *r, int64_t lanes) {
+    for (int64_t x = 0; x < r->src_width; x++)
         for (int64_t l0 = 0; l0 < lanes; l0 += LANES) {
+            const Taps *column = &r->columns[x];
             int64_t n = lanes - l0 < LANES ? lanes - l0 : LANES;
             float sum[LANES] = {0};
-            for (int32_t i = 0; i < row->n; i++)
-                for (int32_t j = 0; j < columns[x].n; j++) {
-                    float w = weights[row->weight + i] * weights[columns[x].weight + j];
-                    const float *from = plane + ((row->first + i) * dst_width + columns[x].first + j) * lanes + l0;
+            for (int32_t i = 0; i < r->row->n; i++)
+                for (int32_t j = 0; j < column->n; j++) {
+                    float w = r->weights[r->row->weight + i] * r->weights[column->weight + j];
+                    const float *from = r->plane + ((r->row->first + i) * r->dst_width + column->first + j) * lanes +
+                                        l0;
 #pragma omp simd
                     for (int64_t l = 0; l < n; l++) sum[l] += w * from[l];
                 }
-            for (int64_t l = 0; l < n; l++) to[x * lanes + l0 + l] = sum[l];
+            for (int64_t l = 0; l < n; l++) r->to[x * lanes + l0 + l] = sum[l];
         }
+}
+
+VECTOR_CLONES static void gather_row(const Row *row, int64_t lanes) {
+    switch (lanes) {
+    case 16:
+        gather_lanes(row, 16);
+        break;
+    case 8:
+        gather_lanes(row, 8);
+        break;
+    case 1:
+        gather_lanes(row, 1);
+        break;
+    default:
+        gather_lanes(row, lanes);
+    }
 }
 
 static void run_backward(const NativeCall *call) {
     const Gather *g = call->params;
     const Taps *rows = (const Taps *)(g + 1), *columns = rows + g->height;
-    const float *weights = (const float *)(columns + g->width);
     const NativeArg *diff_dst = &call->src[0], *diff_src = &call->dst[0];
     int64_t lanes = diff_src->inner, dst_width = diff_dst->shape.dim[3];
     int64_t dst_plane = diff_dst->shape.dim[2] * dst_width * lanes;
 #pragma omp parallel for collapse(2) if (diff_dst->size > NATIVE_SMALL)
     for (int64_t p = 0; p < diff_src->outer; p++)
         for (int64_t y = 0; y < g->height; y++) {
-            const float *plane = (const float *)diff_dst->data + p * dst_plane;
-            float *to = (float *)diff_src->data + (p * g->height + y) * g->width * lanes;
-            if (lanes == 16)
-                gather_row(&rows[y], columns, weights, plane, dst_width, to, g->width, 16);
-            else if (lanes == 8)
-                gather_row(&rows[y], columns, weights, plane, dst_width, to, g->width, 8);
-            else if (lanes == 1)
-                gather_row(&rows[y], columns, weights, plane, dst_width, to, g->width, 1);
-            else
-                gather_row(&rows[y], columns, weights, plane, dst_width, to, g->width, lanes);
+            Row row = {.row = &rows[y],
+                       .columns = columns,
+                       .weights = (const float *)(columns + g->width),
+                       .plane = (const float *)diff_dst->data + p * dst_plane,
+                       .dst_width = dst_width,
+                       .src_width = g->width,
+                       .to = (float *)diff_src->data + (p * g->height + y) * g->width * lanes};
+            gather_row(&row, lanes);
         }
 }
 
-/* ---- the kind -------------------------------------------------------------------------------------------------- */
+/* ---- the kind ---- */
 
 static void forward(Build *b, LayerBuild *l) {
     const Upsample2d *p = l->params;

@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 run=runs/quickstart
+began=$(date +%s)
 
 echo "== packages and build"
 scripts/packages.sh build
@@ -34,5 +35,5 @@ Where to look:
   $run/scenes/                     the scenes and their true masks
   $run/samples/                    pictures made while training
   $run/history.jsonl               a line of numbers an epoch
-Next: README.md, "Your own pictures in five minutes".
+It took $(($(date +%s) - began)) s. Next: README.md, "Your own pictures in five minutes".
 END

@@ -148,6 +148,10 @@ static Err check_picture(const sg_model *model, const sg_picture *p, Error *err)
         return err_set(err, ERR_DATA, "the picture has %d channels, the network takes %d", p->channels, channels);
     if (p->bits != 0 && p->bits != 8 && p->bits != 16)
         return err_set(err, ERR_DATA, "a sample must have 8 or 16 bits, got %d", p->bits);
+    size_t row_bytes = (size_t)p->width * (size_t)p->channels * (p->bits == 16 ? 2 : 1);
+    if (p->row_bytes != 0 && p->row_bytes < row_bytes)
+        return err_set(err, ERR_DATA, "row_bytes must be 0 or at least a row's %zu bytes, got %zu", row_bytes,
+                       p->row_bytes);
     int width, height;
     sg_model_size(model, &width, &height);
     if (width > 0 && !resizes(model) && (p->width != width || p->height != height))
@@ -208,17 +212,6 @@ static Err run_picture(sg_model *model, const sg_picture *picture, const float *
     return code;
 }
 
-/* mask[i] = the class with the highest score at place i; scores C,S; the first of equals. */
-static void argmax(int64_t channels, int64_t places, const float *scores, uint8_t *mask) {
-#pragma omp parallel for
-    for (int64_t i = 0; i < places; i++) {
-        int64_t best = 0;
-        for (int64_t c = 1; c < channels; c++)
-            if (scores[c * places + i] > scores[best * places + i]) best = c;
-        mask[i] = (uint8_t)best;
-    }
-}
-
 static Err segment(sg_model *model, const sg_picture *picture, uint8_t *mask, Error *err) {
     if (sg_model_task(model) != SG_SEGMENTATION)
         return err_set(err, ERR_USAGE, "this network does not segment: its task is %s",
@@ -234,12 +227,12 @@ static Err segment(sg_model *model, const sg_picture *picture, uint8_t *mask, Er
     }
     int64_t places = shape.dim[2] * shape.dim[3];
     if (fitted.width == picture->width && fitted.height == picture->height) {
-        argmax(shape.dim[1], places, scores, mask);
+        scores_argmax(shape.dim[1], places, scores, mask);
         return OK;
     }
     Err code = image_new(&small, fitted.width, fitted.height, 1, 8, err);
     if (code == OK) {
-        argmax(shape.dim[1], places, scores, small.u8);
+        scores_argmax(shape.dim[1], places, scores, small.u8);
         code = image_resize(&small, picture->width, picture->height, true, &full, err);
     }
     if (code == OK) memcpy(mask, full.u8, (size_t)picture->width * (size_t)picture->height);

@@ -12,7 +12,9 @@
  * Compile with `pkg-config --cflags --libs sandglass`, or in CMake find_package(sandglass) and link
  * sandglass::sandglass.
  *
- * The library keeps no state of its own, prints nothing and never ends the program. A model is for one thread at a
+ * The library keeps no state of its own and prints nothing. What goes wrong comes back as a status, with one exception:
+ * where the system refuses one of the small blocks of memory that descriptions and names live in, the library calls
+ * abort(); for the large ones (weights, activations, pictures) it is SG_ERROR_MEMORY. A model is for one thread at a
  * time (it computes on several threads inside); different models may be used by different threads.
  */
 #ifndef SANDGLASS_H
@@ -88,7 +90,7 @@ typedef struct sg_picture {
     int width, height;
     int channels;     /* as sg_model_channels says */
     int bits;         /* of a sample: 8 (also when 0) or 16, in the machine's byte order */
-    size_t row_bytes; /* from one row to the next; 0: rows follow one another */
+    size_t row_bytes; /* from one row to the next, at least a row's pixels; 0: rows follow one another */
     const void *data;
 } sg_picture;
 

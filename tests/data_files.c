@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 void folder_make(Folder *folder) {
     const char *base = getenv("TMPDIR");
@@ -63,7 +63,7 @@ uint8_t *read_bytes(const char *path, size_t *n) {
     return bytes;
 }
 
-/* ---- pictures ---------------------------------------------------------------------------------------------------- */
+/* ---- pictures ---- */
 
 static void put(Image *image, size_t i, unsigned value) {
     if (image->depth == 8)
@@ -109,7 +109,7 @@ void assert_same_image(const Image *a, const Image *b) {
     assert_memory_equal(a->data, b->data, image_bytes(a));
 }
 
-/* ---- datasets ---------------------------------------------------------------------------------------------------- */
+/* ---- datasets ---- */
 
 static void put32(uint8_t *p, unsigned value) {
     for (int k = 0; k < 4; k++) p[k] = (uint8_t)(value >> (24 - 8 * k));

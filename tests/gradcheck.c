@@ -12,7 +12,7 @@
 
 enum { LAYER_NUMBER = 7 }; /* of the layer in its imaginary network */
 
-/* ---- knobs ----------------------------------------------------------------------------------------------------- */
+/* ---- knobs ---- */
 
 static void set_knob(const Param *param, void *object, const Node *value, Arena *arena) {
     assert(param);
@@ -39,7 +39,13 @@ void *rig_params(const LayerKind *kind, const char *yaml, Arena *arena) {
     return object;
 }
 
-/* ---- arrays ---------------------------------------------------------------------------------------------------- */
+const void *rig_knob(const LayerKind *kind, const void *params, const char *name) {
+    const Param *p = param_find(kind->params, name);
+    assert(p);
+    return (const char *)params + p->offset;
+}
+
+/* ---- arrays ---- */
 
 static RigArray make_array(Rig *rig, Shape shape) {
     size_t n = (size_t)shape_size(shape);
@@ -70,7 +76,7 @@ static void fill_arrays(Rig *rig) {
     }
 }
 
-/* ---- the program ----------------------------------------------------------------------------------------------- */
+/* ---- the program ---- */
 
 /* A convolution that changes nothing but, as oneDNN likes it, the layout. */
 typedef struct Identity {
@@ -231,7 +237,7 @@ const float *rig_diff_src(const Rig *rig, int k) {
     return program_read(rig->program, name);
 }
 
-/* ---- reference ------------------------------------------------------------------------------------------------- */
+/* ---- reference ---- */
 
 static double *to_doubles(const float *from, int64_t n) {
     double *to = malloc(sizeof(double) * (size_t)n);
@@ -285,7 +291,7 @@ double *rig_reference(const Rig *rig) {
     return dst;
 }
 
-/* ---- comparisons ----------------------------------------------------------------------------------------------- */
+/* ---- comparisons ---- */
 
 static double largest(int64_t n, const double *values) {
     double size = 0;
@@ -363,7 +369,7 @@ int gradcheck_reference(Rig *rig, const char *what, double tolerance) {
     return bad;
 }
 
-/* ---- by direction ---------------------------------------------------------------------------------------------- */
+/* ---- by direction ---- */
 
 static double engine_loss(Rig *rig) {
     Error err = ERROR_INIT;

@@ -56,6 +56,9 @@ typedef struct Rig {
 /* The kind's knobs from a YAML map, "{filters: 4, padding: same}", over their defaults. Asserts that they are right. */
 void *rig_params(const LayerKind *kind, const char *yaml, Arena *arena);
 
+/* A knob's field in such params. */
+const void *rig_knob(const LayerKind *kind, const void *params, const char *name);
+
 /* Compiles, and fills all arrays from spec->seed. */
 Err rig_new(Rig **out, const RigSpec *spec, Error *err);
 void rig_free(Rig *rig);

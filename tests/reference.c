@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- knobs ----------------------------------------------------------------------------------------------------- */
+/* ---- knobs ---- */
 
 static const void *knob(const RefLayer *l, const char *name) {
     const Param *p = param_find(l->kind->params, name);
@@ -36,7 +36,7 @@ static const char *knob_choice(const RefLayer *l, const char *name) {
     return param_find(l->kind->params, name)->choices[*(const int *)knob(l, name)];
 }
 
-/* ---- access ---------------------------------------------------------------------------------------------------- */
+/* ---- access ---- */
 
 static int64_t at4(Shape s, int64_t n, int64_t c, int64_t y, int64_t x) {
     return ((n * s.dim[1] + c) * s.dim[2] + y) * s.dim[3] + x;
@@ -57,7 +57,7 @@ static int64_t smaller(int64_t a, int64_t b) {
             for (int64_t y = 0; y < (s).dim[2]; y++)                                                                   \
                 for (int64_t x = 0; x < (s).dim[3]; x++)
 
-/* ---- windows --------------------------------------------------------------------------------------------------- */
+/* ---- windows ---- */
 
 typedef struct Geometry {
     int64_t kernel[2], stride[2], dilation[2], lo[2];
@@ -100,7 +100,7 @@ static Geometry pool_geometry(const RefLayer *l) {
     return g;
 }
 
-/* ---- dense, convolutions --------------------------------------------------------------------------------------- */
+/* ---- dense, convolutions ---- */
 
 static void dense(const RefLayer *l) {
     int64_t batch = l->dst_shape.dim[0], units = l->dst_shape.dim[1], n_in = shape_size(l->src_shape[0]) / batch;
@@ -150,7 +150,7 @@ static void conv_transpose2d(const RefLayer *l) {
     }
 }
 
-/* ---- pooling, resampling --------------------------------------------------------------------------------------- */
+/* ---- pooling, resampling ---- */
 
 static int64_t max_place(const RefLayer *l, const Geometry *g, int64_t n, int64_t c, int64_t y, int64_t x) {
     Shape s = l->src_shape[0];
@@ -237,7 +237,7 @@ static void upsample2d(const RefLayer *l) {
     }
 }
 
-/* ---- normalisation, functions ---------------------------------------------------------------------------------- */
+/* ---- normalisation, functions ---- */
 
 static void batchnorm(const RefLayer *l) {
     Shape s = l->src_shape[0];
@@ -322,7 +322,7 @@ static void activation(const RefLayer *l) {
         l->dst[i] = named_function(name, alpha->n ? alpha->floats[0] : -1, l->src[0][i]);
 }
 
-/* ---- random layers: the draws are those of the stream that the layer documents ---------------------------------- */
+/* ---- random layers: the draws are those of the stream that the layer documents ---- */
 
 static float *draws(const RefLayer *l, bool normal) {
     size_t n = (size_t)shape_size(l->dst_shape);
@@ -370,7 +370,7 @@ static void masking_noise(const RefLayer *l) {
     free(u);
 }
 
-/* ---- structure ------------------------------------------------------------------------------------------------- */
+/* ---- structure ---- */
 
 static void concat(const RefLayer *l) {
     int axis = (int)knob_int(l, "axis");
@@ -422,7 +422,7 @@ static void crop(const RefLayer *l) {
     l->dst[at4(l->dst_shape, n, c, y, x)] = l->src[0][at4(l->src_shape[0], n, c, y + quad[0], x + quad[2])];
 }
 
-/* ---- table ----------------------------------------------------------------------------------------------------- */
+/* ---- table ---- */
 
 static const struct {
     const char *kind;

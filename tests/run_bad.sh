@@ -47,6 +47,20 @@ fi
 
 for err in *.err; do
     name=${err%.err}
+    [ -e "$name.sh" ] || [ -e "$name.yaml" ] && continue
+    echo "FAILED: $name.err is there, but neither $name.sh nor $name.yaml"
+    failed=$((failed + 1))
+done
+for case in *.sh *.yaml; do
+    name=${case%.*}
+    err=$name.err
+    # A config that is part of a case is no case.
+    case $name in base*) continue ;; esac
+    if [ ! -e "$err" ]; then
+        echo "FAILED: $name: no $err beside it that says what must come out"
+        failed=$((failed + 1))
+        continue
+    fi
     run_case "$name"
     n=$((n + 1))
     if ! diff -u "$err" "$work/$name.got"; then

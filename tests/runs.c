@@ -1,8 +1,9 @@
 /* runs.c - see runs.h. */
 #include "runs.h"
 
-#include "io/h5.h"
+#include "train/checkpoint.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -13,7 +14,9 @@
 /* after the headers it needs */
 #include <cmocka.h>
 
-static void assert_same_arrays(Scratch *s, const char *a_path, const char *b_path, const char *group) {
+/* tolerance 0: bit by bit. */
+static void assert_same_arrays(Scratch *s, const char *a_path, const char *b_path, const char *group,
+                               double tolerance) {
     H5 *a, *b;
     int n_a, n_b;
     const char *const *names_a, *const *names_b;
@@ -32,7 +35,10 @@ static void assert_same_arrays(Scratch *s, const char *a_path, const char *b_pat
         float *of_a = arena_alloc(s->arena, bytes), *of_b = arena_alloc(s->arena, bytes);
         CHECK(h5_read(a, names_a[i], shape, of_a, &s->err));
         CHECK(h5_read(b, names_b[i], shape, of_b, &s->err));
-        if (memcmp(of_a, of_b, bytes) != 0) fail_msg("%s and %s differ in %s", a_path, b_path, names_a[i]);
+        bool same = tolerance > 0 || memcmp(of_a, of_b, bytes) == 0;
+        for (size_t k = 0; tolerance > 0 && k < bytes / sizeof(float); k++)
+            if (!(fabs((double)of_a[k] - (double)of_b[k]) <= tolerance)) same = false;
+        if (!same) fail_msg("%s and %s differ in %s", a_path, b_path, names_a[i]);
     }
     h5_close(a);
     h5_close(b);
@@ -52,13 +58,37 @@ char *run_timeless_history(Scratch *s, const char *run) {
     return out;
 }
 
+/* The attributes of /state and what goes with them, times excepted. */
+static void assert_same_state(Scratch *s, const char *a_path, const char *b_path) {
+    TrainState states[2];
+    const char *paths[2] = {a_path, b_path};
+    for (int i = 0; i < 2; i++) {
+        Checkpoint *c;
+        CHECK(checkpoint_open(&c, paths[i], false, NULL, s->arena, &s->err));
+        CHECK(checkpoint_read_state(c, &states[i], NULL, NULL, s->arena, &s->err));
+        checkpoint_close(c);
+        states[i].seconds = states[i].epoch_seconds = 0;
+    }
+    const TrainState *a = &states[0], *b = &states[1];
+    assert_int_equal(a->n_history, b->n_history);
+    if (memcmp(a, b, offsetof(TrainState, n_history)) != 0)
+        fail_msg("%s and %s differ in /state: epoch %lld %lld, step %lld %lld, best %.17g %.17g, plateau %.17g %.17g",
+                 a_path, b_path, (long long)a->epoch, (long long)b->epoch, (long long)a->step, (long long)b->step,
+                 a->best_value, b->best_value, a->plateau.factor, b->plateau.factor);
+}
+
+void assert_weights_near(Scratch *s, const char *a, const char *b, double tolerance) {
+    assert_same_arrays(s, scratch_path(s, a), scratch_path(s, b), "/weights", tolerance);
+}
+
 void assert_runs_equal(Scratch *s, const char *a, const char *b) {
     assert_string_equal(run_timeless_history(s, a), run_timeless_history(s, b));
     static const char *const files[] = {"last.h5", "best.h5"};
     for (int i = 0; i < 2; i++) {
         const char *path_a = scratch_path(s, arena_printf(s->arena, "%s/%s", a, files[i]));
         const char *path_b = scratch_path(s, arena_printf(s->arena, "%s/%s", b, files[i]));
-        assert_same_arrays(s, path_a, path_b, "/weights");
-        if (i == 0) assert_same_arrays(s, path_a, path_b, "/optimizer");
+        assert_same_arrays(s, path_a, path_b, "/weights", 0);
+        if (i == 0) assert_same_arrays(s, path_a, path_b, "/optimizer", 0);
+        assert_same_state(s, path_a, path_b);
     }
 }

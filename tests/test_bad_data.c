@@ -17,7 +17,7 @@ static void read_data(const char *path, Arena *arena, Error *err) {
     Experiment experiment;
     Split *split = NULL;
     if (config_load_file(&experiment, path, 0, NULL, arena, err) != OK) return;
-    if (split_open(&split, &experiment, "train", err) == OK) split_check(split, NULL, NULL, err);
+    if (split_open(&split, &experiment, "train", err) == OK) split_check(split, NULL, NULL, NULL, err);
     split_close(split);
 }
 

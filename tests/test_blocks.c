@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 static Arena *arena;
+static ExprBudget budget;
 
 static int set_up(void **state) {
     arena = arena_new();
+    budget = (ExprBudget)EXPR_BUDGET_INIT;
     return 0;
 }
 
@@ -29,7 +31,7 @@ static Node *parse(const char *text) {
     return root;
 }
 
-/* ---- expressions ------------------------------------------------------------------------------------------------- */
+/* ---- expressions ---- */
 
 static const char *scope_names[] = {"width", "rate", "up", "flag", "sizes", "none"};
 
@@ -45,7 +47,7 @@ static void assert_gives(const char *expression, const char *text) {
     Node *node = node_new_scalar(arena, (Mark){0}, arena_printf(arena, "${%s}", expression));
     const Node *out;
     ExprFault fault;
-    if (!expr_substitute(&out, node, &scope, arena, &fault)) {
+    if (!expr_substitute(&out, node, &scope, &budget, arena, &fault)) {
         print_error("%s: %s\n", expression, fault.words);
         fail();
     }
@@ -59,7 +61,7 @@ static void assert_faults(const char *expression, const char *words, int column)
     Node *root = parse(arena_printf(arena, "key: ${%s}\n", expression));
     const Node *out;
     ExprFault fault;
-    assert_false(expr_substitute(&out, node_get(root, "key"), &scope, arena, &fault));
+    assert_false(expr_substitute(&out, node_get(root, "key"), &scope, &budget, arena, &fault));
     assert_string_equal(fault.words, words);
     assert_int_equal(fault.mark.column, column);
 }
@@ -126,7 +128,7 @@ static void test_faults(void **state) {
     const Node *out;
     ExprFault fault;
     assert_false(expr_substitute(&out, node_new_scalar(arena, (Mark){0}, arena_printf(arena, "${%s}", deep)), &scope,
-                                 arena, &fault));
+                                 &budget, arena, &fault));
     assert_string_equal(fault.words, "nested more than 64 deep");
 }
 
@@ -135,7 +137,7 @@ static void test_substitution(void **state) {
     const Node *out;
     ExprFault fault;
     Node *root = parse("a: enc${width}_${up}\nb: [\"${width}\", {c: \"${flag}\"}]\nd: $${width}\ne: '${up}'\n");
-    assert_true(expr_substitute(&out, root, &scope, arena, &fault));
+    assert_true(expr_substitute(&out, root, &scope, &budget, arena, &fault));
     assert_string_equal(node_get(out, "a")->text, "enc16_bilinear");
     assert_string_equal(node_get(out, "b")->items[0]->text, "16");
     assert_string_equal(node_at(node_get(out, "b")->items[1], "c")->text, "true");
@@ -143,15 +145,15 @@ static void test_substitution(void **state) {
     assert_string_equal(node_get(out, "e")->text, "bilinear");
     assert_int_equal(node_get(out, "a")->mark.column, 4);
     Node *plain = parse("a: 1\n");
-    assert_true(expr_substitute(&out, plain, &scope, arena, &fault));
+    assert_true(expr_substitute(&out, plain, &scope, &budget, arena, &fault));
     assert_ptr_equal(out, plain);
     /* Places inside quotes and behind characters of several bytes. */
     root = parse("k: \"é${widt}\"\n");
-    assert_false(expr_substitute(&out, root, &scope, arena, &fault));
+    assert_false(expr_substitute(&out, root, &scope, &budget, arena, &fault));
     assert_int_equal(fault.mark.column, 8);
 }
 
-/* ---- expansion --------------------------------------------------------------------------------------------------- */
+/* ---- expansion ---- */
 
 static const char *const common[] = {"frozen", "activity_l1", NULL};
 
@@ -403,6 +405,89 @@ static void test_endless_blocks_end(void **state) {
                    "    |                                               ^\n");
 }
 
+static void assert_layers_refused(const char *blocks, const char *model, const char *message) {
+    assert_refused(arena_printf(arena, "%smodel: %s\n", blocks, model), message);
+}
+
+/* These read what was no map or no text. */
+static void test_shapes_that_do_not_fit(void **state) {
+    assert_layers_refused("blocks: {b: {params: [x, y], layers: [{conv2d: 6}]}}\n", "{layers: [b]}",
+                          "t.yaml:1:22: error: blocks.b: params: expected a map of names and defaults\n"
+                          "  1 | blocks: {b: {params: [x, y], layers: [{conv2d: 6}]}}\n"
+                          "    |                      ^\n");
+    assert_layers_refused("", "{params: {l: [1, 2]}, layers: [\"${l}\", {conv2d: 6}]}",
+                          "t.yaml:1:39: error: model.layers[0]: expected the name of a kind of layer, got a list\n"
+                          "  1 | model: {params: {l: [1, 2]}, layers: [\"${l}\", {conv2d: 6}]}\n"
+                          "    |                                       ^\n");
+    assert_layers_refused("", "{layers: [{relu: ~, if: ~}]}",
+                          "t.yaml:1:32: error: model.layers[0]: if: expected true or false, got nothing\n"
+                          "  1 | model: {layers: [{relu: ~, if: ~}]}\n"
+                          "    |                                ^\n");
+    assert_layers_refused("", "{layers: [{repeat: [1], layers: [a]}]}",
+                          "t.yaml:1:27: error: model.layers[0]: repeat: expected a whole number from 0 to 4096, got a "
+                          "list\n"
+                          "  1 | model: {layers: [{repeat: [1], layers: [a]}]}\n"
+                          "    |                           ^\n");
+    assert_layers_refused("", "{layers: [{repeat: 1e300, layers: [a]}]}",
+                          "t.yaml:1:27: error: model.layers[0]: repeat: expected a whole number from 0 to 4096, got "
+                          "'1e300'\n"
+                          "  1 | model: {layers: [{repeat: 1e300, layers: [a]}]}\n"
+                          "    |                           ^\n");
+}
+
+static void test_names_that_paths_cannot_hold(void **state) {
+    assert_layers_refused("", "{layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}",
+                          "t.yaml:1:34: error: model.layers[0]: a name is made of letters, digits, '_', '-' and '.', "
+                          "not of dots alone, got '..'\n"
+                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}\n"
+                          "    |                                  ^\n"
+                          "t.yaml:1:55: error: model.layers[1]: a name is made of letters, digits, '_', '-' and '.', "
+                          "not of dots alone, got '.'\n"
+                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}\n"
+                          "    |                                                       ^\n"
+                          "t.yaml:1:75: error: model.layers[2]: a name is made of letters, digits, '_', '-' and '.', "
+                          "got 'a/b'\n"
+                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}\n"
+                          "    |                                                                           ^\n");
+    assert_layers_refused("blocks: {a/b: {layers: [relu]}}\n", "{layers: [relu]}",
+                          "t.yaml:1:10: error: blocks.a/b: a block's name is made of letters, digits, '_', '-' and "
+                          "'.', at most 100 of them\n"
+                          "  1 | blocks: {a/b: {layers: [relu]}}\n"
+                          "    |          ^\n");
+}
+
+/* model.params that double the one before: a few hundred bytes that would become many gigabytes. */
+static char *doubling(const char *first, const char *format, int n) {
+    char *text = arena_printf(arena, "model:\n  layers: [relu]\n  params:\n    a0: %s\n", first);
+    for (int i = 1; i < n; i++) {
+        char *value = arena_printf(arena, format, i - 1, i - 1);
+        text = arena_printf(arena, "%s    a%d: %s\n", text, i, value);
+    }
+    return text;
+}
+
+static void assert_bomb_refused(const char *text, const char *words) {
+    LayerList list;
+    Error err = ERROR_INIT;
+    Node *root = parse(text);
+    assert_int_equal(blocks_expand(&list, node_get(root, "model"), NULL, common, arena, &err), ERR_CONFIG);
+    if (!strstr(err.text, words)) fail_msg("no '%s' in\n%s", words, err.text);
+}
+
+static void test_expressions_do_not_explode(void **state) {
+    assert_bomb_refused(doubling("'12345678'", "'${a%d + a%d}'", 34), "the text becomes longer than 65536 bytes");
+    assert_bomb_refused(doubling("'12345678'", "'-${a%d}${a%d}'", 34), "the text becomes longer than 65536 bytes");
+    assert_bomb_refused(doubling("[1]", "['${a%d}', '${a%d}']", 30),
+                        "the expressions make more than 1000000 values or 16 MB of text");
+    assert_bomb_refused(doubling("[1]", "[[[[['${a%d}']]]]]", 60), "the value becomes nested more than 100 deep");
+    /* A large list in a large number of layers. */
+    char *list = arena_printf(arena, "1%*s", 40000, "");
+    for (int i = 1; i < 40000; i += 2) memcpy(list + i, ",1", 2);
+    assert_bomb_refused(
+        arena_printf(arena, "model: {layers: [{repeat: 4000, layers: [{relu: ['${i}', %.40000s]}]}]}\n", list),
+        "the expressions make more than 1000000 values or 16 MB of text");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -418,6 +503,9 @@ int main(void) {
         TEST(test_common_keys),
         TEST(test_template_mistakes_are_said_once),
         TEST(test_endless_blocks_end),
+        TEST(test_shapes_that_do_not_fit),
+        TEST(test_names_that_paths_cannot_hold),
+        TEST(test_expressions_do_not_explode),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

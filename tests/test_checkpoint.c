@@ -57,7 +57,7 @@ static void fill(Scratch *s, Small *small) {
                                 .batch = 5,
                                 .step = 41,
                                 .micro = 3,
-                                .train_loss = {.sum = {0.1, 2}, .weight = {3, 1e300}, .activity = 5, .batches = 6},
+                                .train_loss = {.sum = {0.1, 2}, .weight = {3, 1e300}, .activity = 5, .samples = 6},
                                 .train_samples = 40,
                                 .train_images = 100,
                                 .threads = 2,

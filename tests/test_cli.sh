@@ -1,7 +1,9 @@
 #!/bin/bash
 # The program as a person uses it: every command, its JSON, exit codes, stopping and resuming. Generated scenes only.
+#   test_cli.sh SANDGLASS JSON_CHECK
 set -u
 SANDGLASS=$(realpath "$1")
+JSON_CHECK=$(realpath "$2")
 work=$(mktemp -d "${TMPDIR:-/tmp}/sandglass-cli-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -26,13 +28,15 @@ in_out() { grep -qF -- "$1" out || fail "stdout lacks: $1"; }
 in_err() { grep -qF -- "$1" err || fail "stderr lacks: $1"; }
 # err is exactly this text.
 err_is() { [ "$(cat err)" = "$1" ] || fail "stderr is not: $1"; }
-# stdout is one line, one JSON object with these keys.
+# stdout is one line, one JSON object; each PATH leads to something in it (see json_check.c).
 json_has() {
-    [ "$(wc -l <out)" -eq 1 ] && grep -q '^{.*}$' out || fail "stdout is not one JSON object"
-    for key in "$@"; do grep -qF "\"$key\":" out || fail "JSON lacks \"$key\""; done
+    [ "$(wc -l <out)" -eq 1 ] && [ "$(head -c 1 out)" = "{" ] || fail "stdout is not one JSON object on a line"
+    "$JSON_CHECK" out "$@" >/dev/null 2>checked || fail "$(cat checked)"
 }
-# value KEY: the number of the first such key in out
-value() { grep -o "\"$1\":[-0-9.e+]*" out | head -n 1 | cut -d: -f2; }
+# value PATH [FILE]: what is there.
+value() { "$JSON_CHECK" "${2:-out}" "$1"; }
+# json_is PATH VALUE
+json_is() { [ "$(value "$1")" = "$2" ] || fail "$1 is $(value "$1"), not $2"; }
 
 cat >net.yaml <<'END'
 task: segmentation
@@ -101,6 +105,13 @@ run 2 train net.yaml --threads two
 in_err "--threads: expected"
 run 2 train net.yaml --run
 err_is "error: --run needs a value: DIR"
+run 2 train net.yaml --resum --json
+json_is error "error: unknown option '--resum', did you mean '--resume'?"
+run 1 eval nowhere --json
+json_has error
+run 2 train net.yaml --set foo
+run 2 predict nowhere net.yaml --out out0 --set foo
+err_is "--set foo: error: expected key=value"
 run 2 train net.yaml --json=yes
 err_is "error: --json takes no value, got 'yes'"
 run 2 predict model picture.png
@@ -113,9 +124,14 @@ run 0 check net.yaml
 in_out "no problems found"
 in_out "triangle"
 run 0 check net.yaml --json
-json_has ok splits classes parameters program_bytes
+json_has config name splits.val.samples splits.train.classes.triangle.images parameters program_bytes
+json_is ok true
+json_is splits.train.samples 48
 run 1 check net.yaml --set train.batch_sizes=3 --json
-json_has ok problems text
+json_is ok false
+json_is problems 1
+value error | grep -qF "unknown key 'batch_sizes', did you mean 'batch_size'?" || fail "no error in JSON"
+in_err "unknown key 'batch_sizes', did you mean 'batch_size'?"
 run 0 inspect net.yaml
 in_out "task: segmentation"
 run 0 inspect --kinds
@@ -124,64 +140,103 @@ in_out "cross_entropy"
 run 0 inspect --kinds conv2d
 in_out "filters"
 run 0 inspect --kinds layers --json
-json_has layers name params
+json_has layers.0.name layers.0.params.0.default
 run 2 inspect --kinds conv2
 in_err "unknown kind 'conv2', did you mean 'conv2d'?"
 run 0 inspect --program net.yaml
 in_out "training program"
 in_out "inference program"
 run 0 inspect --program net.yaml --json
-json_has training inference reorders block_bytes listing
+json_has training.reorders inference.block_bytes training.listing.0
 run 0 inspect --pictures scenes --count 3 net.yaml
 [ -f scenes/images/0002.png ] && [ -f scenes/masks/0002.png ] || fail "no scenes"
+# Over nothing that is there; refused before anything is written.
+before=$(cksum scenes/images/0002.png)
+rm scenes/images/0000.png scenes/images/0001.png
+run 1 inspect --pictures scenes --count 3 --split train net.yaml
+err_is "error: scenes/masks/0000.png is there already: choose another folder than 'scenes', or remove it"
+[ ! -e scenes/images/0000.png ] || fail "pictures were written although refused"
+[ "$(cksum scenes/images/0002.png)" = "$before" ] || fail "a picture was overwritten"
+rm -r scenes
+run 0 inspect --pictures scenes --count 3 net.yaml
+# Options that mean nothing for what is asked.
+run 2 inspect --kinds --count 3
+err_is "error: --count means nothing for --kinds"
+run 2 inspect --program net.yaml --split val
+err_is "error: --split means nothing for --program"
+run 2 inspect --pictures other net.yaml --threads 1
+err_is "error: --threads means nothing for --pictures"
+run 2 inspect net.yaml --threads 1
+err_is "error: --threads means nothing for showing a config"
 
 # ---- train
 run 0 train net.yaml --json
-json_has run epochs train loss val miou best epoch metric value seconds samples_per_second peak_rss_mb
-[ "$(value epochs)" = 3 ] || fail "epochs is $(value epochs)"
+json_has run epochs train.loss val.miou val.per_class best.epoch best.metric best.value seconds samples_per_second \
+    peak_rss_mb
+json_is finished true
+json_is epochs 3
 for file in config.yaml history.jsonl last.h5 best.h5 samples; do
     [ -e runs/net/$file ] || fail "runs/net/$file is missing"
 done
 [ "$(wc -l <runs/net/history.jsonl)" -eq 3 ] || fail "history.jsonl has not 3 lines"
-for key in epoch step train val lr seconds samples_per_second; do
-    grep -qF "\"$key\":" runs/net/history.jsonl || fail "history.jsonl lacks $key"
-done
+while read -r line; do
+    echo "$line" >line
+    "$JSON_CHECK" line epoch step train.loss val.loss lr seconds samples_per_second >/dev/null || fail "history.jsonl"
+done <runs/net/history.jsonl
 run 1 train net.yaml
 in_err "runs/net"
 run 0 train auto.yaml --run runs/auto --json
-json_has run val mse squared_error_per_image
+json_has run val.mse val.squared_error_per_image
 
 # Stopped by a signal: last.h5 is there, exit code 1, and going on gives what an unbroken run gives.
-run 0 train net.yaml --run whole --set train.epochs=6 --json
-"$SANDGLASS" train net.yaml --run broken --set train.epochs=6 --set data.train.n=48 >out 2>err &
+run 0 train net.yaml --run whole --set train.epochs=12 --json
+SANDGLASS_DATA="my data" "$SANDGLASS" train net.yaml --run broken --set train.epochs=12 --threads 1 --json >out 2>err &
 pid=$!
-for _ in $(seq 100); do
+for _ in $(seq 3000); do
     [ -s broken/history.jsonl ] && break
-    sleep 0.05
+    sleep 0.01
 done
-kill -TERM $pid
+kill -TERM $pid || fail "the run was through before the signal: give it more epochs"
 wait $pid
 code=$?
-if [ $code -eq 1 ]; then
-    in_err "--resume"
-    [ -e broken/last.h5 ] || fail "no last.h5 after SIGTERM"
-elif [ $code -ne 0 ]; then # 0: it was through before the signal came
-    fail "exit code $code after SIGTERM"
-fi
-run 0 train net.yaml --run broken --set train.epochs=6 --set data.train.n=48 --resume --json
+[ $code -eq 1 ] || fail "exit code $code after SIGTERM, expected 1"
+in_err "SANDGLASS_DATA='my data' OMP_NUM_THREADS=1 sandglass train net.yaml --set train.epochs=12 --run broken \
+--threads 1 --json --resume"
+json_has run epochs error
+json_is finished false
+[ -e broken/last.h5 ] || fail "no last.h5 after SIGTERM"
+run 0 train net.yaml --run broken --set train.epochs=12 --set data.root="my data" --threads 1 --resume --json
 run 0 eval whole --json
 whole=$(value loss)
 run 0 eval broken --json
-[ "$(value loss)" = "$whole" ] || fail "resumed run has loss $(value loss), the unbroken one $whole"
+json_is loss "$whole"
+# Stopped while it counts classes, before the first step.
+cat >count.yaml <<'END'
+extends: net.yaml
+data: {height: 512, width: 512, train: {n: 20000}}
+train: {loss: {cross_entropy: {class_weights: median_frequency}}}
+END
+"$SANDGLASS" train count.yaml --json >out 2>err &
+pid=$!
+for _ in $(seq 3000); do # until it catches SIGINT, the second bit of the mask
+    grep -q '^SigCgt:.*[2367abef]$' /proc/$pid/status && break
+    sleep 0.01
+done
+kill -INT $pid
+wait $pid
+[ $? -eq 1 ] || fail "exit code of a run that is stopped early"
+err_is "error: stopped before training began"
+json_is error "error: stopped before training began"
 
 # Out of time: exit code 0, resumable.
 run 0 train net.yaml --run short --set train.epochs=100000 --set train.max_seconds=1 --json
-json_has finished
-grep -qF '"finished":false' out || fail "a run out of time says it is finished"
+json_is finished false
+in_err "train.max_seconds is over; to go on:"
 
 # ---- eval
 run 0 eval runs/net --json
-json_has loss pixel_accuracy mean_accuracy miou per_class triangle iou accuracy pixels images
+json_has loss pixel_accuracy mean_accuracy miou per_class.triangle.iou per_class.triangle.accuracy \
+    per_class.triangle.pixels images
 run 0 eval runs/net/best.h5 --split train
 in_out "mean IoU"
 run 1 eval runs/net --split tset
@@ -193,13 +248,14 @@ json_has loss mse squared_error_per_image images
 run 0 inspect runs/net
 in_out "skip/conv2d1/weights"
 run 0 inspect runs/net/last.h5 --json
-json_has epoch step weights config history
+json_has epoch step weights.0.shape.0 config history.0.train.loss
 
 # ---- predict
 run 0 predict runs/net scenes/images --out out1
 for file in mask color overlay; do [ -f out1/0001_$file.png ] || fail "out1/0001_$file.png is missing"; done
 run 0 predict runs/net scenes/images/0000.png --out out2 --json
-json_has model out pictures input mask color overlay pixels failed
+json_has model out pictures.0.input pictures.0.mask pictures.0.color pictures.0.overlay pictures.0.pixels.triangle
+json_is failed 0
 cmp -s out1/0000_mask.png out2/0000_mask.png || fail "the same picture gave another mask"
 # A size that is no multiple of anything.
 printf 'P6\n37 29\n255\n' >odd.ppm
@@ -211,6 +267,10 @@ head -c 300 scenes/images/0001.png >broken.png
 run 1 predict runs/net broken.png scenes/images/0002.png --out out3
 in_err "broken.png"
 in_err "1 of 2 pictures could not be done"
+run 1 predict runs/net broken.png scenes/images/0002.png --out out3 --json
+json_has pictures.0.error pictures.1.mask
+json_is failed 1
+json_is error "error: 1 of 2 pictures could not be done"
 [ -f out3/0002_mask.png ] || fail "the picture after the damaged one was left out"
 # Nothing is written over an input, whatever its path looks like.
 cp scenes/images/0000.png a.png
@@ -224,7 +284,7 @@ run 1 predict runs/net a.png scenes/nowhere.png --out out4
 in_err "scenes/nowhere.png"
 run 0 inspect --pictures small --count 2 auto.yaml
 run 0 predict runs/auto small/images --out out5 --json
-json_has out compare mse
+json_has pictures.0.out pictures.0.compare pictures.1.mse
 [ -f out5/0001_out.png ] && [ -f out5/0001_compare.png ] || fail "no reconstruction"
 run 1 predict runs/auto a.png --out out5
 in_err "takes 16x16 only"
@@ -244,6 +304,46 @@ direct=$(value loss)
 run 0 train packed.yaml --run packed --json
 run 0 eval packed --json
 [ "$(value loss)" = "$direct" ] || fail "trained on the packed file: loss $(value loss), not $direct"
+
+# Only a packed dataset is written over, and not the one that is read.
+run 0 pack net.yaml --out net.h5 --json
+json_is samples.train 48
+before=$(cat net.yaml packed.yaml scenes/images/0000.png net.h5 | cksum)
+run 1 pack net.yaml --out net.yaml
+err_is "error: --out net.yaml: is there already and is no packed dataset: choose another name"
+run 1 pack packed.yaml --out ./net.yaml
+run 1 pack net.yaml --out runs/net/last.h5
+in_err "is no packed dataset"
+run 1 pack net.yaml --out scenes/images/0000.png
+ln -s net.h5 link.h5
+run 1 pack packed.yaml --out link.h5
+in_err "--out link.h5 would overwrite the input"
+ln net.h5 hard.h5.tmp
+run 1 pack packed.yaml --out hard.h5
+in_err "--out hard.h5 would overwrite the input"
+[ "$(cat net.yaml packed.yaml scenes/images/0000.png net.h5 | cksum)" = "$before" ] || fail "pack overwrote something"
+# More splits than anyone would think of.
+splits=""
+for i in 1 2 3 4 5 6 7 8 9 10; do splits="$splits --set data.s$i.n=$i"; done
+# shellcheck disable=SC2086
+run 0 pack net.yaml --out many.h5 $splits --json
+json_is samples.s10 10
+json_is samples.s7 7
+# shellcheck disable=SC2086
+run 0 check net.yaml $splits --json
+json_is splits.s10.samples 10
+# Stopped: nothing is left.
+"$SANDGLASS" pack net.yaml --out stopped.h5 --set data.train.n=200000 >out 2>err &
+pid=$!
+for _ in $(seq 3000); do
+    [ -e stopped.h5.tmp ] && break
+    sleep 0.01
+done
+kill -TERM $pid
+wait $pid
+[ $? -eq 1 ] || fail "exit code of a pack that is stopped"
+in_err "error: stopped before the end: stopped.h5 was not written"
+[ ! -e stopped.h5 ] && [ ! -e stopped.h5.tmp ] || fail "a stopped pack leaves a file"
 
 # ---- stdout that cannot be written
 "$SANDGLASS" inspect --kinds >/dev/full 2>err

@@ -26,8 +26,7 @@ static int close_engine(void **state) {
     return 0;
 }
 
-/* ---- a network from text, with a loss that is half the squared distance to a target
- * -------------------------------------------- */
+/* ---- a network from text, with a loss that is half the squared distance to a target ---- */
 
 typedef struct Fixture {
     Arena *arena;
@@ -166,8 +165,7 @@ static void check_gradients(Fixture *f, double step, double tolerance) {
     free(kept);
 }
 
-/* ---- tests
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- tests ---- */
 
 static const char unet[] = "task: reconstruction\n"
                            "data: {kind: shapes}\n"
@@ -241,8 +239,8 @@ static void test_a_loss_takes_over_a_final_sigmoid(void **state) {
                         "    - dense: 8\n      name: hidden\n    - activation: relu\n"
                         "    - dense: 6\n      name: logits\n    - activation: sigmoid\n      name: result\n";
     Fixture *f = load(text, SHAPE(3, 6));
-    assert_true(compile_ends_in(f->graph, f->graph->outputs[0], false));
-    assert_false(compile_ends_in(f->graph, f->graph->outputs[0], true));
+    assert_int_equal(compile_final(f->graph, f->graph->outputs[0], false), f->graph->outputs[0]);
+    assert_int_equal(compile_final(f->graph, f->graph->outputs[0], true), -1);
     f->loss.logits = true;
     check_gradients(f, 1e-3, 2e-3);
     assert_null(strstr(listing(f->program), "result"));
@@ -251,6 +249,97 @@ static void test_a_loss_takes_over_a_final_sigmoid(void **state) {
     const float *result = program_read(infer, "result");
     for (int i = 0; i < 18; i++) assert_true(result[i] > 0 && result[i] < 1);
     program_free(infer);
+    drop(f);
+}
+
+static void test_a_sigmoid_behind_which_only_shapes_change(void **state) {
+    const char text[] =
+        "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
+        "    - dense: 8\n    - activation: tanh\n    - dense: 6\n      name: logits\n"
+        "    - activation: sigmoid\n      name: result\n    - reshape: {shape: [1, 2, 3]}\n      name: picture\n";
+    Fixture *f = load(text, SHAPE(3, 6));
+    const int picture = f->graph->outputs[0];
+    assert_int_equal(compile_final(f->graph, picture, false), graph_find(f->graph, "result"));
+    f->loss.logits = true;
+    check_gradients(f, 1e-3, 2e-3);
+    assert_null(strstr(listing(f->program), "result"));
+    drop(f);
+}
+
+static void test_a_softmax_that_is_not_last(void **state) {
+    const char text[] = "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
+                        "    - conv2d: {filters: 4, kernel: 1}\n    - activation: softmax\n      name: result\n"
+                        "    - upsample2d: 2\n      name: last\n";
+    Fixture *f = load(text, SHAPE(1, 3, 4, 4));
+    assert_int_equal(compile_final(f->graph, graph_find(f->graph, "last"), true), -1);
+    assert_int_equal(compile_hidden_softmax(f->graph, graph_find(f->graph, "last")), graph_find(f->graph, "result"));
+    assert_int_equal(compile_hidden_softmax(f->graph, 0), -1);
+    drop(f);
+}
+
+/* More layers than a native step has arguments. */
+static void test_many_penalties(void **state) {
+    char text[4096] = "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n";
+    enum { LAYERS = 20 };
+    for (int i = 0; i < LAYERS; i++) strcat(text, "    - dense: 4\n      activity_l2: 0.1\n");
+    Fixture *f = load(text, SHAPE(3, 4));
+    char names[LAYERS][16];
+    const char *outputs[LAYERS];
+    for (int i = 0; i < LAYERS; i++) {
+        snprintf(names[i], sizeof(names[i]), "dense%d", i + 1);
+        outputs[i] = names[i];
+    }
+    Program *p = compile(f, true, LAYERS, outputs);
+    run(p);
+    double expected = 0;
+    for (int i = 0; i < LAYERS; i++) {
+        const float *value = program_read(p, names[i]);
+        for (int k = 0; k < 12; k++) expected += 0.1 * value[k] * value[k] / 3;
+    }
+    const double *activity = program_read(p, "activity");
+    assert_true(fabs(activity[LOSS_SUM] - expected) < 1e-5 * expected);
+    program_free(p);
+    check_gradients(f, 1e-2, 2e-3);
+    drop(f);
+}
+
+/* The pool keeps its indices because a layer refers to it; the source of the unpooling may be the network's input. */
+static void test_unpooling_by_name(void **state) {
+    const char text[] =
+        "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
+        "    - conv2d: {filters: 16, kernel: 3, padding: same}\n    - maxpool2d: 2\n      name: pool\n"
+        "    - conv2d: {filters: 16, kernel: 3, padding: same}\n      name: middle\n"
+        "    - max_unpool2d: pool\n      name: up\n    - conv2d: {filters: 2, kernel: 3, padding: same}\n";
+    Fixture *f = load(text, SHAPE(2, 3, 6, 8));
+    f->program = compile(f, true, 2, (const char *const[]){"up", "middle"});
+    run(f->program);
+    const float *up = program_read(f->program, "up"), *middle = program_read(f->program, "middle");
+    double sum_up = 0, sum_middle = 0;
+    for (int i = 0; i < 2 * 16 * 6 * 8; i++) sum_up += up[i];
+    for (int i = 0; i < 2 * 16 * 3 * 4; i++) sum_middle += middle[i];
+    assert_true(fabs(sum_up - sum_middle) < 1e-4 * (1 + fabs(sum_middle))); /* every value arrives once */
+    drop(f);
+}
+
+/* An external tensor is plain; beside a blocked one it has to be brought into the same layout. */
+static void test_unpooling_the_input(void **state) {
+    const char text[] = "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
+                        "    - conv2d: {filters: 16, kernel: 3, padding: same, activation: relu}\n"
+                        "    - maxpool2d: {size: 2, padding: same, stride: 1}\n      name: pool\n"
+                        "    - max_unpool2d: {pool: pool}\n      from: input\n      name: up\n";
+    Fixture *f = load(text, SHAPE(1, 16, 5, 5));
+    Program *blocked = compile(f, false, 2, (const char *const[]){"up", "pool"});
+    run(blocked);
+    const float *up = program_read(blocked, "up");
+    int found = 0;
+    for (int i = 0; i < 16 * 25; i++) {
+        bool known = up[i] == 0;
+        for (int k = i / 25 * 25; k < i / 25 * 25 + 25 && !known; k++) known = f->x[k] == up[i];
+        assert_true(known); /* a value of the same channel */
+        found += up[i] != 0;
+    }
+    assert_true(found > 16);
+    program_free(blocked);
     drop(f);
 }
 
@@ -293,6 +382,39 @@ static void test_frozen_layers_pass_gradients_on(void **state) {
     for (int64_t i = 0; i < first->count; i++) size += fabs(f->weights->grad[first->offset + i]);
     assert_true(size > 0);
     drop(f);
+}
+
+static void test_frozen_statistics_stay(void **state) {
+    const char text[] =
+        "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
+        "    - conv2d: {filters: 4, kernel: 3}\n    - batchnorm:\n      frozen: true\n      name: norm\n";
+    Fixture *f = load(text, SHAPE(2, 3, 6, 6));
+    f->program = compile(f, true, 0, NULL);
+    const WeightEntry *mean = weights_find(f->weights, "norm/running_mean"),
+                      *var = weights_find(f->weights, "norm/running_var");
+    run(f->program);
+    for (int64_t i = 0; i < 4; i++) {
+        assert_true(f->weights->value[mean->offset + i] == 0);
+        assert_true(f->weights->value[var->offset + i] == 1);
+    }
+    drop(f);
+}
+
+/* Freezing a layer leaves the first values of the others as they are. */
+static void test_freezing_does_not_change_other_weights(void **state) {
+    const char *const texts[] = {
+        "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n    - dense: 4\n    - dense: 3\n",
+        "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n    - dense: 4\n      frozen: true\n"
+        "    - dense: 3\n"};
+    float first[12] = {0};
+    for (int k = 0; k < 2; k++) {
+        Fixture *f = load(texts[k], SHAPE(2, 6));
+        assert_int_equal(weights_init(f->weights, 3, NULL), OK);
+        const float *value = f->weights->value + weights_find(f->weights, "dense2/weights")->offset;
+        if (k == 0) memcpy(first, value, sizeof(first));
+        assert_memory_equal(first, value, sizeof(first));
+        drop(f);
+    }
 }
 
 static void test_batch_sizes_share_weights(void **state) {
@@ -361,6 +483,36 @@ static void test_a_training_step_allocates_nothing(void **state) {
     drop(f);
 }
 
+/* What a shipped network is made of. A step or a reorder more costs time on every batch, and nothing else would show it. The
+ * layouts, and so the reorders, are oneDNN's choice for the processor: they are known for AVX-512. */
+static void test_steps_of_the_shipped_unet(void **state) {
+    if (!strstr(engine_describe(engine), "AVX512") && !strstr(engine_describe(engine), "AMX")) {
+        print_message("not an AVX-512 processor\n");
+        skip();
+    }
+    Arena *arena = arena_new();
+    Error err = ERROR_INIT;
+    Experiment experiment;
+    Fixture f = {.arena = arena, .input = SHAPE(8, 3, 96, 128)};
+    Err code = config_load_file(&experiment, SOURCE_DIR "/configs/shapes/unet.yaml", 0, NULL, arena, &err);
+    if (code == OK) code = graph_build(&f.graph, &experiment, SHAPE(1, 3, 96, 128), 5, arena, &err);
+    if (code == OK) code = weights_new(&f.weights, f.graph, &err);
+    if (code != OK) fail_msg("%s", err.text);
+    f.loss = (LossTerm){
+        .name = "distance", .node = f.graph->outputs[0], .fn = distance, .target = "target", .target_type = F32};
+    f.loss.logits = true;
+    Program *train = compile(&f, true, 0, NULL), *infer = compile(&f, false, 0, NULL);
+    ProgramStats t = program_stats(train), i = program_stats(infer);
+    print_message("training: %d steps, %d reorders, %d natives, %d reference, %zu bytes\n", t.steps, t.reorders, t.natives,
+                  t.reference, t.block_bytes);
+    print_message("inference: %d steps, %d reorders, %d constant, %zu bytes\n", i.steps, i.reorders, i.constant_steps,
+                  i.block_bytes);
+    program_free(train);
+    program_free(infer);
+    weights_free(f.weights);
+    arena_free(arena);
+}
+
 static void test_unknown_output(void **state) {
     Fixture *f = load(unet, SHAPE(2, 3, 8, 12));
     Error err = ERROR_INIT;
@@ -382,11 +534,19 @@ int main(void) {
         cmocka_unit_test(test_activations_are_fused),
         cmocka_unit_test(test_asking_for_a_value_stops_fusion),
         cmocka_unit_test(test_a_loss_takes_over_a_final_sigmoid),
+        cmocka_unit_test(test_a_sigmoid_behind_which_only_shapes_change),
+        cmocka_unit_test(test_a_softmax_that_is_not_last),
         cmocka_unit_test(test_activity_penalty),
+        cmocka_unit_test(test_many_penalties),
+        cmocka_unit_test(test_unpooling_by_name),
+        cmocka_unit_test(test_unpooling_the_input),
+        cmocka_unit_test(test_frozen_statistics_stay),
+        cmocka_unit_test(test_freezing_does_not_change_other_weights),
         cmocka_unit_test(test_frozen_layers_pass_gradients_on),
         cmocka_unit_test(test_batch_sizes_share_weights),
         cmocka_unit_test(test_the_same_bits_again),
         cmocka_unit_test(test_a_training_step_allocates_nothing),
+        cmocka_unit_test(test_steps_of_the_shipped_unet),
         cmocka_unit_test(test_unknown_output),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);

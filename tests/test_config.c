@@ -1,5 +1,6 @@
 /* Experiments from YAML: knob tables filled from maps, kinds, the train section, names, data.root, --set; and every
  * file of bad/config with exactly the messages beside it. */
+#include "data/split.h"
 #include "model/graph.h"
 
 #include <dirent.h>
@@ -24,7 +25,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* ---- filling ----------------------------------------------------------------------------------------------------- */
+/* ---- filling ---- */
 
 typedef struct Knobs {
     int64_t filters;
@@ -118,7 +119,7 @@ static void test_fill_reports_all(void **state) {
     assert_int_equal(err.count, 4);
 }
 
-/* ---- kinds ------------------------------------------------------------------------------------------------------- */
+/* ---- kinds ---- */
 
 static void assert_kind(const char *text, const char *name, const char *args, int column) {
     KindRef ref;
@@ -165,7 +166,16 @@ static void test_kinds(void **state) {
                                   "error: unknown optimizer 'newton' (known: adam, sgd)\n");
 }
 
-/* ---- experiments ------------------------------------------------------------------------------------------------- */
+/* ---- experiments ---- */
+
+static char *read_text(const char *path) {
+    FILE *file = fopen(path, "r");
+    if (!file) return NULL;
+    char *text = arena_alloc(arena, 1 << 16);
+    text[fread(text, 1, (1 << 16) - 1, file)] = 0;
+    fclose(file);
+    return text;
+}
 
 #define SMALL "task: segmentation\nmodel: {layers: [relu]}\ndata: {kind: shapes}\n"
 
@@ -191,7 +201,6 @@ static void test_experiment(void **state) {
     assert_null(e.train.schedule);
     assert_null(e.blocks);
     assert_int_equal(node_get(e.model, "layers")->n, 1);
-    assert_string_equal(node_at(e.root, "data.root")->text, "data");
     assert_string_equal(node_at(e.root, "name")->text, "shapes-unet");
 
     /* The resolved tree is a config of its own. */
@@ -224,12 +233,88 @@ static void test_data_root(void **state) {
     static const char *const set[] = {"data.root=/set"};
     const char *own = "task: segmentation\nmodel: {layers: [relu]}\ndata: {kind: shapes, root: own}\n";
     setenv("SANDGLASS_DATA", "/environment", 1);
-    assert_string_equal(node_at(load("a", own, 1, set).root, "data.root")->text, "/set");
-    assert_string_equal(node_at(load("a", own, 0, NULL).root, "data.root")->text, "own");
-    assert_string_equal(node_at(load("a", SMALL, 0, NULL).root, "data.root")->text, "/environment");
+    assert_string_equal(load("a", own, 1, set).data_root, "/set");
+    assert_string_equal(load("a", own, 0, NULL).data_root, "own");
+    Experiment e = load("a", SMALL, 0, NULL);
+    assert_string_equal(e.data_root, "/environment");
+    /* What a checkpoint keeps of it is not this machine's folder: the next reader's environment counts. */
+    assert_null(node_at(e.root, "data.root"));
+    setenv("SANDGLASS_DATA", "/elsewhere", 1);
+    Experiment again = load("run/last.h5", yaml_write(e.root, arena), 0, NULL);
+    assert_string_equal(again.data_root, "/elsewhere");
+    DataConfig config;
+    assert_int_equal(data_config_read(&config, &again, arena, NULL), OK);
+    assert_string_equal(config.root, "/elsewhere");
+    Experiment kept = load("run/last.h5", yaml_write(load("a", SMALL, 1, set).root, arena), 0, NULL);
+    assert_string_equal(kept.data_root, "/set");
     setenv("SANDGLASS_DATA", "", 1);
-    assert_string_equal(node_at(load("a", SMALL, 0, NULL).root, "data.root")->text, "data");
+    assert_string_equal(load("a", SMALL, 0, NULL).data_root, "data");
     unsetenv("SANDGLASS_DATA");
+}
+
+/* `train:` with nothing behind it, as one writes for generated data. */
+static void test_splits_without_knobs(void **state) {
+    const char *format = "task: segmentation\nmodel: {layers: [relu]}\ndata:\n  kind: shapes\n  train:%s\n  val: {}\n";
+    Experiment e = load("a.yaml", arena_printf(arena, format, ""), 0, NULL);
+    DataConfig config;
+    Error err = ERROR_INIT;
+    if (data_config_read(&config, &e, arena, &err) != OK) fail_msg("%s", err.text);
+    assert_true(split_exists(&e, "train") && split_exists(&e, "val"));
+    assert_false(split_exists(&e, "test"));
+    const char *const *names = split_names(&e, arena);
+    assert_string_equal(names[0], "train");
+    assert_string_equal(names[1], "val");
+    assert_null(names[2]);
+    Split *split;
+    assert_int_equal(split_open(&split, &e, "train", &err), OK);
+    split_close(split);
+    e = load("a.yaml", arena_printf(arena, format, " 100"), 0, NULL);
+    assert_int_equal(data_config_read(&config, &e, arena, &err), ERR_CONFIG);
+    assert_string_equal(err.text, "a.yaml:5:10: error: data.train: expected a map of the split's knobs, got 100\n"
+                                  "  5 |   train: 100\n"
+                                  "    |          ^\n");
+}
+
+/* ---- the README's config ---- */
+
+/* The first indented block below a heading. */
+static char *readme_block(const char *heading) {
+    char *text = read_text(SOURCE_DIR "/README.md");
+    assert_non_null(text);
+    char *line = strstr(text, heading);
+    assert_non_null(line);
+    char *block = arena_alloc(arena, strlen(line) + 1), *to = block;
+    while ((line = strchr(line, '\n')) && line[1]) {
+        line++;
+        size_t length = strcspn(line, "\n");
+        if (strncmp(line, "    ", 4) == 0) {
+            memcpy(to, line + 4, length - 4);
+            to += length - 4;
+        } else if (length > 0 && to > block) {
+            break;
+        }
+        if (to > block) *to++ = '\n';
+    }
+    return block;
+}
+
+static void check_readme_config(const char *heading, const char *name, int64_t n_classes) {
+    Experiment e;
+    Graph *graph;
+    DataConfig data;
+    Error err = ERROR_INIT;
+    Err code = config_load_text(&e, name, readme_block(heading), 0, NULL, arena, &err);
+    if (code == OK) code = data_config_read(&data, &e, arena, &err);
+    if (code == OK) code = graph_build(&graph, &e, SHAPE(1, 3, 64, 64), n_classes, arena, &err);
+    if (code != OK) fail_msg("%s", err.text);
+    assert_int_equal(data.n_classes, n_classes);
+}
+
+/* What people copy first. The folder configs/ is looked for beside the file, which is in none here. */
+static void test_readme_configs(void **state) {
+    setenv("SANDGLASS_CONFIGS", SOURCE_DIR "/configs", 1);
+    check_readme_config("## A config", "tour.yaml", 11);
+    unsetenv("SANDGLASS_CONFIGS");
 }
 
 static void test_sets_and_their_mistakes(void **state) {
@@ -255,7 +340,7 @@ static void test_missing_file(void **state) {
     assert_string_equal(err.text, "error: cannot read 'none.yaml': No such file or directory\n");
 }
 
-/* ---- bad/config -------------------------------------------------------------------------------------------------- */
+/* ---- bad/config ---- */
 
 /* All that a config can be blamed for without its data: 3 channels and, for the model, 4 classes. */
 static void check_config(const char *path, Error *err) {
@@ -263,15 +348,6 @@ static void check_config(const char *path, Error *err) {
     Graph *graph;
     if (config_load_file(&e, path, 0, NULL, arena, err) == OK)
         graph_build(&graph, &e, SHAPE(1, 3, 32, 32), 4, arena, err);
-}
-
-static char *read_text(const char *path) {
-    FILE *file = fopen(path, "r");
-    if (!file) return NULL;
-    char *text = arena_alloc(arena, 1 << 16);
-    text[fread(text, 1, (1 << 16) - 1, file)] = 0;
-    fclose(file);
-    return text;
 }
 
 static void test_bad_configs(void **state) {
@@ -310,10 +386,19 @@ static void test_bad_configs(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_fill),         TEST(test_fill_mistakes), TEST(test_fill_reports_all),
-        TEST(test_kinds),        TEST(test_experiment),    TEST(test_defaults_without_a_train_section),
-        TEST(test_names),        TEST(test_data_root),     TEST(test_sets_and_their_mistakes),
-        TEST(test_missing_file), TEST(test_bad_configs),
+        TEST(test_fill),
+        TEST(test_fill_mistakes),
+        TEST(test_fill_reports_all),
+        TEST(test_kinds),
+        TEST(test_experiment),
+        TEST(test_defaults_without_a_train_section),
+        TEST(test_names),
+        TEST(test_data_root),
+        TEST(test_sets_and_their_mistakes),
+        TEST(test_splits_without_knobs),
+        TEST(test_readme_configs),
+        TEST(test_missing_file),
+        TEST(test_bad_configs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ static void assert_same_samples(Split *a, Split *b) {
     }
 }
 
-/* ---- idx --------------------------------------------------------------------------------------------------------- */
+/* ---- idx ---- */
 
 static void gzip_file(const char *from, const char *to, size_t keep) {
     size_t n;
@@ -160,7 +160,7 @@ static void test_idx_bomb(void **state) {
                                "bytes, the file has 16\n");
 }
 
-/* ---- folder ------------------------------------------------------------------------------------------------------ */
+/* ---- folder ---- */
 
 static void put_pair(const char *image, const char *mask, int width, int height) {
     Image a = pattern_image(width, height, 3, 8), m = pattern_image(width, height, 1, 8);
@@ -291,7 +291,7 @@ static void test_folder_errors(void **state) {
     char *text = arena_printf(arena, "%s/nowhere", dir.path);
     experiment.data = NULL;
     configure("segmentation", folder_data);
-    node_put((Node *)experiment.data, "root", node_new_scalar(arena, (Mark){0}, text), arena);
+    experiment.data_root = text;
     expect_open_error("train",
                       "error: data.root: there is no folder 'DIR/nowhere'; fetch data with scripts/fetch_data.sh, "
                       "or say where they are with --set data.root=DIR or SANDGLASS_DATA=DIR\n");
@@ -322,7 +322,7 @@ static void test_folder_mixed(void **state) {
     image_free(&b);
 }
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+/* ---- shapes ---- */
 
 static void test_shapes(void **state) {
     configure("segmentation",
@@ -357,7 +357,7 @@ static void test_shapes(void **state) {
     split_close(other);
 }
 
-/* ---- hdf5 -------------------------------------------------------------------------------------------------------- */
+/* ---- hdf5 ---- */
 
 static void pack(const char *name, int deflate) {
     Error err = ERROR_INIT;
@@ -449,6 +449,8 @@ static void write_flat(const char *flaw) {
     int64_t offsets[3] = {0, 12, 30}, sizes[4] = {2, 2, 2, 3};
     H5Array images = {H5_U8, 1, {30}}, mask_array = {H5_U8, 1, {10}};
     if (!strcmp(flaw, "offsets")) offsets[1] = 15;
+    if (!strcmp(flaw, "far")) offsets[0] = INT64_MIN;
+    if (!strcmp(flaw, "large")) sizes[0] = sizes[1] = 1 << 14, sizes[2] = 1;
     if (!strcmp(flaw, "negative")) sizes[0] = sizes[1] = -2;
     if (!strcmp(flaw, "huge")) sizes[0] = sizes[1] = INT64_C(1) << 31;
     if (!strcmp(flaw, "short")) images.dim[0] = 29;
@@ -461,7 +463,8 @@ static void write_flat(const char *flaw) {
     h5_set_int(f, "/", "version", !strcmp(flaw, "version") ? 2 : 1, NULL);
     h5_write_texts(f, "/classes", 2, (const char *const[]){"a", "b"}, NULL);
     h5_write(f, "/train/images", images, NULL, images.type == H5_I32 ? (const void *)wide : values, NULL);
-    h5_set_int(f, "/train/images", "channels", !strcmp(flaw, "channels") ? 0 : 3, NULL);
+    int64_t channels = !strcmp(flaw, "channels") ? 0 : !strcmp(flaw, "large") ? 5 : 3;
+    h5_set_int(f, "/train/images", "channels", channels, NULL);
     h5_write(f, "/train/masks", mask_array, NULL, masks, NULL);
     h5_write(f, "/train/sizes", (H5Array){H5_I64, 2, {2, 2}}, NULL, sizes, NULL);
     h5_write(f, "/train/offsets", (H5Array){H5_I64, 1, {3}}, NULL, offsets, NULL);
@@ -475,6 +478,8 @@ static void test_hdf5_flaws(void **state) {
                    "them\n"},
         {"version", "error: DIR/x.h5: is a packed dataset of version 2, this program reads version 1\n"},
         {"offsets", "error: DIR/x.h5: damaged: /train/offsets does not agree with the sizes\n"},
+        {"far", "error: DIR/x.h5: damaged: /train/offsets does not agree with the sizes\n"},
+        {"large", "error: DIR/x.h5: damaged: /train/sizes holds an impossible size\n"},
         {"negative", "error: DIR/x.h5: damaged: /train/sizes holds an impossible size\n"},
         {"huge", "error: DIR/x.h5: damaged: /train/sizes holds an impossible size\n"},
         {"channels", "error: DIR/x.h5: damaged: /train/sizes holds an impossible size\n"},
@@ -506,7 +511,7 @@ static void test_hdf5_flaws(void **state) {
     split_close(split);
 }
 
-/* ---- real data --------------------------------------------------------------------------------------------------- */
+/* ---- real data ---- */
 
 static const char *real_data(void) {
     const char *path = getenv("SANDGLASS_TEST_DATA");
@@ -521,7 +526,7 @@ static void test_real_mnist(void **state) {
     const char *root = real_data();
     configure("classification", "  kind: idx\n  train: {images: mnist/t10k-images-idx3-ubyte.gz, labels: "
                                 "mnist/t10k-labels-idx1-ubyte.gz}\n");
-    node_put((Node *)experiment.data, "root", node_new_scalar(arena, (Mark){0}, root), arena);
+    experiment.data_root = root;
     static const int per_label[10] = {980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009};
     int count[10] = {0};
     Split *split = open_split("train");
@@ -544,12 +549,12 @@ static void test_real_camvid(void **state) {
     configure("segmentation",
               "  kind: folder\n  classes: [Sky, Building, Pole, Road, Pavement, Tree, Sign, Fence, Car, Pedestrian, "
               "Bicyclist]\n  ignore: 11\n  val: {images: camvid-tiny/val/images, masks: camvid-tiny/val/masks}\n");
-    node_put((Node *)experiment.data, "root", node_new_scalar(arena, (Mark){0}, root), arena);
+    experiment.data_root = root;
     static const double percent[12] = {8.935, 26.001, 0.517, 28.942, 8.728, 16.413,
                                        0.936, 3.146,  2.126, 0.699,  2.092, 1.464};
     Split *split = open_split("val");
     ClassStats stats;
-    assert_int_equal(split_class_stats(split, &stats, arena, NULL), OK);
+    assert_int_equal(split_class_stats(split, &stats, NULL, NULL, arena, NULL), OK);
     for (int k = 0; k < 12; k++)
         assert_float_equal(100.0 * (double)stats.pixels[k] / (8 * 360 * 480), percent[k], 6e-4);
     split_close(split);

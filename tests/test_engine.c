@@ -13,8 +13,7 @@
 
 #include "allocations.h"
 
-/* ---- a small network by hand: conv + relu, pool, transposed conv with bias, concat, conv, squared loss
- * ------------------------ */
+/* ---- a small network by hand: conv + relu, pool, transposed conv with bias, concat, conv, squared loss ---- */
 
 enum { BATCH = 3, IN = 3, MID = 16, OUT = 20, SIZE = 12 };
 

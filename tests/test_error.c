@@ -51,6 +51,19 @@ static void test_places_beyond_the_text(void **state) {
     assert_int_equal(err.count, 4);
 }
 
+/* Damaged files hold bytes that a terminal obeys; a caret still stands under its character. */
+static void test_control_characters_are_not_shown(void **state) {
+    static const Source damaged = {.name = "a\x1b.yaml", .text = "a\x9b\x7f\xc2\x9b\x1b[2J\xff\xe2\x82 b"};
+    Error err = ERROR_INIT;
+    err_at(&err, ERR_CONFIG, (Mark){&damaged, 1, 12}, "got '%s'", "\x1b[31m\x85\n\xc2\x85");
+    err_set(&err, ERR_CONFIG, "é\x80\tx");
+#define R "\xEF\xBF\xBD"
+    assert_string_equal(err.text, "a" R ".yaml:1:12: error: got '" R "[31m" R R R "'\n"
+                                  "  1 | a" R R R R "[2J" R R R " b\n"
+                                  "    |            ^\n"
+                                  "error: é" R " x\n");
+}
+
 /* A line of several hundred characters is shown around the column. */
 static void test_long_lines_are_cut(void **state) {
     char text[1001];
@@ -156,6 +169,7 @@ int main(void) {
         cmocka_unit_test(test_caret_counts_characters),
         cmocka_unit_test(test_places_beyond_the_text),
         cmocka_unit_test(test_long_lines_are_cut),
+        cmocka_unit_test(test_control_characters_are_not_shown),
         cmocka_unit_test(test_context_goes_before_the_last_words),
         cmocka_unit_test(test_twenty_are_kept),
         cmocka_unit_test(test_long_words_are_cut_to_a_line),

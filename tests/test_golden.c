@@ -107,7 +107,7 @@ static void load(Model *m, const char *name) {
                           m->arena, &err));
     MUST(graph_build(&m->graph, &m->experiment, (Shape){0}, 0, m->arena, &err));
     MUST(weights_new(&m->weights, m->graph, &err));
-    MUST(loss_set_build(&m->losses, &m->experiment, m->graph, NULL, m->arena, &err));
+    MUST(loss_set_build(&m->losses, &m->experiment, m->graph, NULL, NULL, m->arena, &err));
     MUST(optimizer_read(&m->optimizer, &m->experiment, m->arena, &err));
     MUST(schedule_read(&m->schedule, &m->experiment, m->arena, &err));
     MUST(weights_add_slots(m->weights, m->optimizer.kind->n_slots, &err));

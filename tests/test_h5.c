@@ -3,6 +3,7 @@
 #include "io/h5.h"
 #include "scratch.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -226,13 +227,102 @@ static void test_commit_keeps_the_previous(void **state) {
     H5 *f;
     CHECK(h5_create(&f, scratch_path(s, "last.h5"), &s->err));
     CHECK(h5_set_int(f, "/", "number", 4, &s->err));
-    assert_true(scratch_exists(s, "last.h5.tmp"));
+    const char *aside = arena_printf(s->arena, "last.h5.%ld.tmp", (long)getpid());
+    assert_true(scratch_exists(s, aside));
     h5_close(f); /* without commit */
-    assert_false(scratch_exists(s, "last.h5.tmp"));
+    assert_false(scratch_exists(s, aside));
     assert_int_equal(read_number(s, "last.h5"), 3);
     write_number(s, "last.h5", 5, NULL);
     assert_int_equal(read_number(s, "last.h5"), 5);
     assert_int_equal(read_number(s, "prev.h5"), 2);
+}
+
+static int count_files(Scratch *s) {
+    int n = 0;
+    DIR *folder = opendir(s->folder);
+    assert_non_null(folder);
+    for (struct dirent *e; (e = readdir(folder));) n += e->d_name[0] != '.';
+    closedir(folder);
+    return n;
+}
+
+/* Files of the user's that have the names of ours are neither opened nor removed. */
+static void test_files_of_others_stay(void **state) {
+    Scratch *s = *state;
+    const char *const names[] = {"a.h5.tmp",    arena_printf(s->arena, "a.h5.%ld.tmp", (long)getpid()),
+                                 "a.h5.1.tmp",  "a.h5.x.tmp",
+                                 "keep.h5.tmp", arena_printf(s->arena, "keep.h5.%ld.tmp", (long)getpid())};
+    enum { N = sizeof names / sizeof *names };
+    for (int i = 0; i < N; i++) scratch_write(scratch_path(s, names[i]), "precious", 9);
+    assert_int_equal(mkfifo(scratch_path(s, "a.h5.2.tmp"), 0666), 0);
+    write_number(s, "a.h5", 1, "keep.h5");
+    write_number(s, "a.h5", 2, "keep.h5");
+    assert_int_equal(read_number(s, "a.h5"), 2);
+    assert_int_equal(read_number(s, "keep.h5"), 1);
+    assert_int_equal(count_files(s), N + 3);
+    for (int i = 0; i < N; i++) {
+        size_t bytes;
+        char *text = scratch_read(scratch_path(s, names[i]), &bytes);
+        assert_string_equal(text, "precious");
+        free(text);
+    }
+}
+
+/* Two writers of one path do not meet: the last to commit is there, whole. */
+static void test_two_writers(void **state) {
+    Scratch *s = *state;
+    H5 *a, *b;
+    CHECK(h5_create(&a, scratch_path(s, "a.h5"), &s->err));
+    CHECK(h5_set_int(a, "/", "number", 1, &s->err));
+    CHECK(h5_create(&b, scratch_path(s, "a.h5"), &s->err));
+    CHECK(h5_set_int(b, "/", "number", 2, &s->err));
+    pid_t child = fork(); /* and one of another process */
+    if (child == 0) {
+        H5 *c;
+        bool ok = h5_create(&c, scratch_path(s, "a.h5"), NULL) == OK && h5_set_int(c, "/", "number", 3, NULL) == OK &&
+                  h5_commit(c, NULL, NULL) == OK;
+        _exit(ok ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    assert_int_equal(read_number(s, "a.h5"), 3);
+    CHECK(h5_commit(b, NULL, &s->err));
+    h5_close(b);
+    assert_int_equal(read_number(s, "a.h5"), 2);
+    CHECK(h5_commit(a, NULL, &s->err));
+    h5_close(a);
+    assert_int_equal(read_number(s, "a.h5"), 1);
+    assert_int_equal(count_files(s), 1);
+}
+
+/* What killed writers leave goes with the next one; what living ones are writing does not. */
+static void test_stale_files_go(void **state) {
+    Scratch *s = *state;
+    pid_t child = fork();
+    if (child == 0) {
+        H5 *a, *b;
+        const float some[4] = {1};
+        if (h5_create(&a, scratch_path(s, "a.h5"), NULL) != OK || h5_create(&b, scratch_path(s, "a.h5"), NULL) != OK ||
+            h5_write(a, "/some", (H5Array){H5_F32, 1, {4}}, NULL, some, NULL) != OK)
+            _exit(1);
+        kill(getpid(), SIGKILL);
+    }
+    waitpid(child, NULL, 0);
+    assert_true(scratch_exists(s, arena_printf(s->arena, "a.h5.%ld.tmp", (long)child)));
+    assert_true(scratch_exists(s, arena_printf(s->arena, "a.h5.%ld.1.tmp", (long)child)));
+    /* of an earlier process with our number, too */
+    scratch_write(scratch_path(s, arena_printf(s->arena, "a.h5.%ld.tmp", (long)getpid())), "\211HDF\r\n\032\n", 8);
+    h5_remove_stale(scratch_path(s, "b.h5"));
+    assert_int_equal(count_files(s), 3);
+    H5 *f;
+    CHECK(h5_create(&f, scratch_path(s, "a.h5"), &s->err));
+    assert_int_equal(count_files(s), 1);
+    h5_remove_stale(scratch_path(s, "a.h5"));
+    assert_int_equal(count_files(s), 1);
+    CHECK(h5_commit(f, NULL, &s->err));
+    h5_close(f);
+    assert_int_equal(count_files(s), 1);
 }
 
 static void test_unwritable(void **state) {
@@ -272,7 +362,7 @@ static void test_disk_full(void **state) {
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         assert_int_equal(write_under_limit(s, "last.h5", limits[i], 2), ERR_IO);
         assert_string_equal(scratch_words(s), "error: cannot write 'last.h5': File too large\n");
-        assert_false(scratch_exists(s, "last.h5.tmp"));
+        assert_int_equal(count_files(s), 1);
         assert_int_equal(read_number(s, "last.h5"), 1);
     }
     CHECK(write_under_limit(s, "last.h5", 3 << 20, 2));
@@ -334,6 +424,9 @@ static void test_not_hdf5(void **state) {
     assert_int_equal(h5_open(&f, scratch_path(s, "folder.h5"), &s->err), ERR_IO);
     assert_string_equal(scratch_words(s), "error: cannot open 'folder.h5': not a regular file\n");
     rmdir(scratch_path(s, "folder.h5"));
+    assert_int_equal(mkfifo(scratch_path(s, "pipe.h5"), 0666), 0); /* nobody writes: must not be waited for */
+    assert_int_equal(h5_open(&f, scratch_path(s, "pipe.h5"), &s->err), ERR_IO);
+    assert_string_equal(scratch_words(s), "error: cannot open 'pipe.h5': not a regular file\n");
     scratch_write(scratch_path(s, "empty.h5"), "", 0);
     assert_int_equal(h5_open(&f, scratch_path(s, "empty.h5"), &s->err), ERR_FORMAT);
     assert_string_equal(scratch_words(s), "error: empty.h5: empty file, not an HDF5 file\n");
@@ -547,6 +640,9 @@ int main(void) {
         TEST(test_text_and_attributes),
         TEST(test_equal_content_gives_equal_bytes),
         TEST(test_commit_keeps_the_previous),
+        TEST(test_files_of_others_stay),
+        TEST(test_two_writers),
+        TEST(test_stale_files_go),
         TEST(test_unwritable),
         TEST(test_disk_full),
         TEST(test_killed_while_writing),

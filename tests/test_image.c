@@ -39,7 +39,7 @@ static void expect_load_error(const char *name, const char *text) {
     assert_null(image.data);
 }
 
-/* ---- what is written comes back ---------------------------------------------------------------------------------- */
+/* ---- what is written comes back ---- */
 
 static void test_png_round_trip(void **state) {
     Rng rng = seeded();
@@ -103,7 +103,7 @@ static void test_palette(void **state) {
     image_free(&colors);
 }
 
-/* ---- a PNG writer of its own, for what ours does not write: few bits, interlacing, each filter ------------------- */
+/* ---- a PNG writer of its own, for what ours does not write: few bits, interlacing, each filter ---- */
 
 typedef struct Raw {
     uint8_t bytes[1 << 16];
@@ -259,7 +259,100 @@ static void test_pnm(void **state) {
                                "read\n");
 }
 
-/* ---- damage ------------------------------------------------------------------------------------------------------ */
+static void test_other_pnm(void **state) {
+    static const char *const kinds[] = {"text PBM picture (P1)", "text PGM picture (P2)", "text PPM picture (P3)",
+                                        "binary PBM picture (P4)", "PAM picture (P7)"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char text[400] = {'P', *(strrchr(kinds[i], ')') - 1), 0};
+        strcat(text, "\n2 1\n0 1\n");
+        write_text(folder_file(&dir, "a.pnm"), text);
+        snprintf(text, sizeof text,
+                 "error: DIR/a.pnm: is a %s; of these formats binary PGM and PPM (P5, P6) are read; convert it, for "
+                 "instance with ImageMagick to PNG: convert FILE FILE.png\n",
+                 kinds[i]);
+        expect_load_error("a.pnm", text);
+        ImageInfo info;
+        Error err = ERROR_INIT;
+        assert_int_equal(image_info(folder_file(&dir, "a.pnm"), &info, &err), ERR_DATA);
+        assert_string_equal(words(&err, &dir), text);
+    }
+}
+
+/* ---- too large ---- */
+
+/* A PNG of 8 or 16 bit and this size whose pixels are n zeros, deflated. */
+static void write_bomb(const char *path, int width, int height, int color_type, int depth, size_t n) {
+    enum { PIECE = 1 << 16 };
+    static const uint8_t zeros[PIECE];
+    static Raw out;
+    out.n = 8;
+    memcpy(out.bytes, "\x89PNG\r\n\x1a\n", 8);
+    uint8_t header[13] = {0};
+    for (int k = 0; k < 4; k++) header[k] = (uint8_t)(width >> (24 - 8 * k));
+    for (int k = 0; k < 4; k++) header[4 + k] = (uint8_t)(height >> (24 - 8 * k));
+    header[8] = (uint8_t)depth;
+    header[9] = (uint8_t)color_type;
+    raw_chunk(&out, "IHDR", header, 13);
+    z_stream z = {0};
+    assert_int_equal(deflateInit(&z, 9), Z_OK);
+    uint8_t packed[1 << 14];
+    int state = Z_OK;
+    for (size_t done = 0; state != Z_STREAM_END;) {
+        size_t piece = n - done < PIECE ? n - done : PIECE;
+        done += piece;
+        z.next_in = (Bytef *)zeros;
+        z.avail_in = (uInt)piece;
+        do {
+            z.next_out = packed;
+            z.avail_out = sizeof packed;
+            state = deflate(&z, done == n ? Z_FINISH : Z_NO_FLUSH);
+            size_t used = sizeof packed - z.avail_out;
+            assert_true(out.n + used + 64 < sizeof out.bytes);
+            if (used > 0) raw_chunk(&out, "IDAT", packed, used);
+        } while (z.avail_out == 0 && state != Z_STREAM_END);
+    }
+    deflateEnd(&z);
+    raw_chunk(&out, "IEND", NULL, 0);
+    write_bytes(path, out.bytes, out.n);
+}
+
+static void expect_both_errors(const char *name, const char *text) {
+    ImageInfo info;
+    Error err = ERROR_INIT;
+    assert_int_equal(image_info(folder_file(&dir, name), &info, &err), ERR_DATA);
+    assert_string_equal(words(&err, &dir), text);
+    expect_load_error(name, text);
+}
+
+/* What a small file may cost is bounded: by the bytes of the picture, and by what deflate can pack. */
+static void test_bombs(void **state) {
+    write_bomb(folder_file(&dir, "wide.png"), 16000, 16000, PNG_RGBA, 16, 1000);
+    expect_both_errors("wide.png", "error: DIR/wide.png: too large: 16000x16000 pixels of 4 channels and 16 bit take "
+                                   "more than the 1024 MiB that are allowed for a picture\n");
+    write_bomb(folder_file(&dir, "empty.png"), 16000, 16000, PNG_GREY, 8, 1000);
+    struct stat st;
+    assert_int_equal(stat(folder_file(&dir, "empty.png"), &st), 0);
+    char text[200];
+    snprintf(text, sizeof text,
+             "error: DIR/empty.png: damaged: a PNG file of %lld bytes cannot hold 16000x16000 "
+             "pixels\n",
+             (long long)st.st_size);
+    expect_both_errors("empty.png", text);
+    /* the picture fits as it is, not with the channels that are asked for */
+    write_text(folder_file(&dir, "grey.pgm"), "P5 16000 16000 65535\nxxxx");
+    Image image;
+    Error err = ERROR_INIT;
+    assert_int_equal(image_load(folder_file(&dir, "grey.pgm"), 3, &image, &err), ERR_DATA);
+    assert_string_equal(words(&err, &dir), "error: DIR/grey.pgm: too large: 16000x16000 pixels of 3 channels and 16 "
+                                           "bit take more than the 1024 MiB that are allowed for a picture\n");
+    /* a sound picture of nearly the most that deflate can pack */
+    write_bomb(folder_file(&dir, "zeros.png"), 2000, 2000, PNG_GREY, 8, 2001 * 2000);
+    image = load(folder_file(&dir, "zeros.png"), 0);
+    assert_true(image.width == 2000 && image.u8[2000 * 2000 - 1] == 0);
+    image_free(&image);
+}
+
+/* ---- damage ---- */
 
 /* Every beginning of the file is refused with words, and the header either too or with the true size. */
 static void check_truncation(const char *name) {
@@ -344,11 +437,13 @@ static void test_not_pictures(void **state) {
                                   "GIF, PSD)\n");
     folder_sub(&dir, "sub.png");
     expect_load_error("sub.png", "error: DIR/sub.png: cannot read: it is a folder\n");
+    assert_int_equal(mkfifo(folder_file(&dir, "pipe.png"), 0666), 0); /* nobody writes: must not be waited for */
+    expect_load_error("pipe.png", "error: DIR/pipe.png: cannot read: not a regular file\n");
     assert_true(image_path_readable("a/b.PNG") && image_path_readable("x.jpeg") && !image_path_readable("x.txt") &&
                 !image_path_readable("a.png/x") && !image_path_readable("png"));
 }
 
-/* ---- orientation ------------------------------------------------------------------------------------------------- */
+/* ---- orientation ---- */
 
 /* A 2x1 JPEG's EXIF block with this orientation, spliced in behind the start marker. */
 static void test_orientation(void **state) {
@@ -404,7 +499,7 @@ static void test_orientation(void **state) {
     free(bytes);
 }
 
-/* ---- size and channels ------------------------------------------------------------------------------------------- */
+/* ---- size and channels ---- */
 
 static void test_resize(void **state) {
     Rng rng = seeded();
@@ -462,7 +557,7 @@ static void test_convert(void **state) {
     image_free(&a);
 }
 
-/* ---- saving ------------------------------------------------------------------------------------------------------ */
+/* ---- saving ---- */
 
 static int count_files(const char *path) {
     int n = 0;
@@ -487,6 +582,15 @@ static void test_save_errors(void **state) {
     folder_sub(&dir, "taken.png"); /* a name that cannot be replaced: nothing is left beside it */
     assert_int_equal(image_save(folder_file(&dir, "taken.png"), &a, &err), ERR_IO);
     assert_int_equal(count_files(dir.path), 1);
+    char aside[64]; /* a file that stands where the new one would be written aside stays */
+    snprintf(aside, sizeof aside, "b.png.%ld.tmp", (long)getpid());
+    write_text(folder_file(&dir, aside), "precious");
+    save_image(folder_file(&dir, "b.png"), &a);
+    assert_int_equal(count_files(dir.path), 3);
+    size_t n;
+    uint8_t *kept = read_bytes(folder_file(&dir, aside), &n);
+    assert_true(n == 8 && memcmp(kept, "precious", 8) == 0);
+    free(kept);
     if (access("/dev/full", W_OK) == 0 && symlink("/dev/full", folder_file(&dir, "x.png")) == 0) {
         save_image(folder_file(&dir, "x.png"), &a); /* replaces the link, does not follow it */
         Image b = load(folder_file(&dir, "x.png"), 0);
@@ -529,6 +633,8 @@ int main(void) {
         TEST(test_index_pngs),
         TEST(test_masks_in_other_clothes),
         TEST(test_pnm),
+        TEST(test_other_pnm),
+        TEST(test_bombs),
         TEST(test_truncation),
         TEST(test_png_damage),
         TEST(test_not_pictures),

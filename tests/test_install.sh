@@ -22,14 +22,25 @@ head -c $((50 * 30 * 3)) /dev/zero | tr '\0' 'q' >>picture.ppm
 flags=$(sed -n 's/^SANDGLASS_SANITIZE:[A-Z]*=//p' "$build/CMakeCache.txt")
 [ -z "$flags" ] || flags="-fsanitize=$flags"
 
+# The generator of this build: another one's tool (make) need not be there.
+generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "$build/CMakeCache.txt")
 cp -r "$tests/consumer" consumer
-"$cmake" -S consumer -B consumer/build -DCMAKE_PREFIX_PATH="$work/usr" -DCMAKE_C_FLAGS="$flags" >consumer.log
+"$cmake" -S consumer -B consumer/build -G "$generator" -DCMAKE_PREFIX_PATH="$work/usr" -DCMAKE_C_FLAGS="$flags" >consumer.log
 "$cmake" --build consumer/build >>consumer.log
 consumer/build/consumer run picture.ppm >shared.txt
 consumer/build/consumer_static run picture.ppm >static.txt
 grep -q '^background [0-9]' shared.txt
 [ "$(awk '{n += $2} END {print n}' shared.txt)" = 1500 ]
 cmp shared.txt static.txt
+
+# A program whose locale writes numbers with a comma reads the same ones.
+mkdir locales
+if localedef -i de_DE -f UTF-8 locales/de_DE.UTF-8 >/dev/null 2>&1; then
+    LOCPATH=$work/locales LC_ALL=de_DE.UTF-8 consumer/build/consumer run picture.ppm >comma.txt
+    cmp shared.txt comma.txt
+else
+    echo "skipped: localedef makes no locale with a decimal comma"
+fi
 
 pc=$(dirname "$(find usr -name sandglass.pc)")
 export PKG_CONFIG_PATH=$work/$pc

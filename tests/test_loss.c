@@ -368,6 +368,57 @@ static void bad_values_show(void **state) {
 
 /* ---- same bits */
 
+/* ---- padding */
+
+/* Padded planes give what the planes without their padding give, whatever is in it, and gradient 0 there. */
+static void padding_counts_nothing(void **state) {
+    static const struct {
+        const char *name;
+        bool logits;
+    } kinds[] = {{"mse", false}, {"mae", false}, {"bce", false}, {"bce", true}, {"kl_divergence", false}};
+    const LossExtent extents[] = {{8, 12, 7, 9}, {8, 12, 8, 11}, {8, 12, 5, 12}, {160, 200, 157, 193}};
+    Rng rng = test_rng("padding");
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] * 4; k++) {
+        const LossKind *kind = kind_of(kinds[k / 4].name);
+        const LossExtent *e = &extents[k % 4];
+        const int64_t padded[3] = {2, 3, e->height * e->width}, plain[3] = {2, 3, e->valid_height * e->valid_width};
+        Case a = random_case(padded, &rng, 0.03, 0.97, 0, 1), b = random_case(plain, &rng, 0, 1, 0, 1);
+        a.diff = malloc(sizeof(float) * (size_t)size_of(&a));
+        b.diff = malloc(sizeof(float) * (size_t)size_of(&b));
+        a.logits = b.logits = kinds[k / 4].logits;
+        float *target[2] = {a.target, b.target};
+        int64_t to = 0;
+        for (int64_t i = 0; i < size_of(&a); i++) {
+            bool inside = i % e->width < e->valid_width && i / e->width % e->height < e->valid_height;
+            if (inside) {
+                b.src[to] = a.src[i];
+                target[1][to++] = target[0][i];
+            } else {
+                a.src[i] = i % 2 ? NAN : 1e30f;
+            }
+            a.diff[i] = 7;
+        }
+        double sum, weight;
+        LossArgs args = {.n = a.n, .c = a.c, .s = a.s, .src = a.src, .target = a.target, .extent = e};
+        args.logits = a.logits;
+        args.scale = 0.5f;
+        args.diff_src = a.diff;
+        args.sum = &sum;
+        args.weight = &weight;
+        kind->run(NULL, &args);
+        run_kind(&b, kind, NULL, 0.5f, true);
+        near(sum, b.sum, 1e-9 * fabs(b.sum), kind->name, -1);
+        assert_true(weight == b.weight);
+        to = 0;
+        for (int64_t i = 0; i < size_of(&a); i++) {
+            bool inside = i % e->width < e->valid_width && i / e->width % e->height < e->valid_height;
+            near((double)a.diff[i], inside ? (double)b.diff[to++] : 0.0, 1e-6 / weight, kind->name, i);
+        }
+        case_free(&a);
+        case_free(&b);
+    }
+}
+
 static void threads_do_not_show(void **state) {
 #ifdef _OPENMP
     const int64_t size[3] = {4, 9, 5000};
@@ -412,7 +463,7 @@ static Err build_set(LossSet *out, const char *task, const char *model, const ch
         arena, "task: %s\nmodel: {input: [1, 4, 4], layers: [%s]}\ndata: {kind: idx}\ntrain:\n%s", task, model, train);
     if (config_load_text(&experiment, "t.yaml", text, 0, NULL, arena, &err) != OK) fail_msg("%s", err.text);
     if (graph_build(&graph, &experiment, (Shape){0}, 0, arena, &err) != OK) fail_msg("%s", err.text);
-    return loss_set_build(out, &experiment, graph, NULL, arena, &err);
+    return loss_set_build(out, &experiment, graph, NULL, NULL, arena, &err);
 }
 
 static LossSet set_of(const char *task, const char *model, const char *train, Arena *arena) {
@@ -501,9 +552,7 @@ static void sets_complain(void **state) {
          "numbers, "
          "median_frequency, inverse)\n"},
         {"reconstruction", dense_model, "  loss: {bce: {from_logits: true}}\n",
-         "t.yaml:5:9: error: train.loss (bce): 'from_logits' is set, but layer 'out' ends in a sigmoid; remove one of "
-         "the "
-         "two\n"},
+         "t.yaml:5:16: error: train.loss (bce): unknown key 'from_logits' (known: weight, on)\n"},
         {"reconstruction", dense_model, "  loss: {mse: {weigth: 2}}\n",
          "t.yaml:5:16: error: train.loss (mse): unknown key 'weigth', did you mean 'weight'?\n"},
         {"reconstruction", dense_model, "  loss: []\n",
@@ -546,10 +595,12 @@ static void class_weights_from_data(void **state) {
         int classes = split_config(split)->n_classes;
         assert_int_equal(classes, 6);
         if (graph_build(&graph, &experiment, SHAPE(1, 3, 32, 24), classes, arena, &err) != OK) fail_msg("%s", err.text);
-        if (loss_set_build(&set, &experiment, graph, split, arena, &err) != OK) fail_msg("%s", err.text);
+        if (loss_set_build(&set, &experiment, graph, split, NULL, arena, &err) != OK) fail_msg("%s", err.text);
+        const volatile sig_atomic_t stop = SIGINT;
+        assert_int_equal(loss_set_build(&(LossSet){0}, &experiment, graph, split, &stop, arena, NULL), ERR_STOPPED);
         ClassStats stats;
         float want[MAX_CLASSES];
-        assert_int_equal(split_class_stats(split, &stats, arena, &err), OK);
+        assert_int_equal(split_class_stats(split, &stats, NULL, NULL, arena, &err), OK);
         if (k == 0) {
             class_weights_median_frequency(&stats, classes, want);
         } else {
@@ -564,7 +615,7 @@ static void class_weights_from_data(void **state) {
 static void totals(void **state) {
     const double factor[2] = {1.0, 0.5};
     LossSet set = {.n = 2, .weights = factor};
-    LossTotal total = {.sum = {6, 5}, .weight = {3, 0}, .activity = 4, .batches = 8};
+    LossTotal total = {.sum = {6, 5}, .weight = {3, 0}, .activity = 4, .samples = 8};
     assert_true(loss_total_value(&total, &set) == 2.0 + 0.5); /* a term over nothing counts 0 */
     total.weight[1] = 10;
     assert_true(loss_total_value(&total, &set) == 2.0 + 0.25 + 0.5);
@@ -588,6 +639,7 @@ int main(void) {
         cmocka_unit_test(probabilities_are_limited),
         cmocka_unit_test(nothing_counts),
         cmocka_unit_test(bad_values_show),
+        cmocka_unit_test(padding_counts_nothing),
         cmocka_unit_test(threads_do_not_show),
         cmocka_unit_test(kinds_are_described),
         cmocka_unit_test(sets_are_read),

@@ -1,4 +1,5 @@
 /* test_weights.c - the directory of weights, its arrays, and every initializer against its definition. */
+#include "model/initializer.h"
 #include "model/weights.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
 /* YAML trees: reading with marks, duplicate keys, extends, --set, writing. */
+#include "config/search.h"
 #include "config/yaml.h"
 
 #include <setjmp.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -107,7 +109,7 @@ static void test_bad_texts(void **state) {
                                "  1 | [a]: 1\n"
                                "    | ^\n");
     assert_refused("a: 1\nb: \xff\n", "t.yaml:2:4: error: not valid YAML: invalid leading UTF-8 octet\n"
-                                      "  2 | b: \xff\n"
+                                      "  2 | b: \xEF\xBF\xBD\n"
                                       "    |    ^\n");
     assert_refused("a: *nothing\n", "t.yaml:1:4: error: not valid YAML: found undefined alias\n"
                                     "  1 | a: *nothing\n"
@@ -132,7 +134,47 @@ static void test_aliases_do_not_explode(void **state) {
     assert_non_null(strstr(err.text, "more than 200000 values"));
 }
 
-/* ---- extends ----------------------------------------------------------------------------------------------------- */
+static void assert_quickly_refused(const char *text, const char *words) {
+    Node *root;
+    Error err = ERROR_INIT;
+    clock_t begin = clock();
+    assert_int_equal(yaml_load_text(&root, "t.yaml", text, arena, &err), ERR_CONFIG);
+    if (!strstr(err.text, words)) fail_msg("no '%s' in\n%.2000s", words, err.text);
+    double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    if (seconds > 3) fail_msg("%s: took %.1f s", words, seconds);
+}
+
+static char *repeated(const char *begin, const char *piece, int n) {
+    size_t first = strlen(begin), length = strlen(piece);
+    char *text = arena_alloc(arena, first + (size_t)n * length + 1);
+    memcpy(text, begin, first);
+    for (int i = 0; i < n; i++) memcpy(text + first + (size_t)i * length, piece, length);
+    return text;
+}
+
+/* Texts whose reading took half a minute, or gigabytes. */
+static void test_large_texts_end_soon(void **state) {
+    assert_quickly_refused(repeated("a: ", "[", 60000), "nested more than 100 deep");
+    assert_quickly_refused(repeated("a: ", "{b: ", 60000), "nested more than 100 deep");
+    assert_quickly_refused(repeated("", "- ", 60000), "nested more than 100 deep");
+    assert_quickly_refused(repeated("", "? ", 60000), "nested more than 100 deep");
+    assert_quickly_refused(repeated("a:\n", "- 1\n", 600000),
+                           "too large for a config: more than 1000000 words and signs");
+    assert_quickly_refused(repeated("a:\n", "- 1\n", 300000), "more than 200000 values");
+    assert_quickly_refused(repeated("", "%TAG !a! tag:b,2000:\n", 100000), "");
+    char *keys = arena_alloc(arena, 100000 * 8), *anchors = arena_alloc(arena, 100000 * 16), *to = keys;
+    for (int i = 0; i < 60000; i++) to += sprintf(to, "k%d:\n", i);
+    assert_quickly_refused(keys, "a map of more than 2000 keys");
+    to = anchors + sprintf(anchors, "a:\n");
+    for (int i = 0; i < 60000; i++) to += sprintf(to, "- &k%d 1\n", i);
+    assert_quickly_refused(anchors, "more than 1000 anchors");
+    assert_quickly_refused(repeated("? ", "key", 400), "a key of more than 1000 bytes");
+    char *large = repeated("a: &a ", "long ", 200000);
+    assert_quickly_refused(arena_printf(arena, "%s\n%s", large, repeated("b:\n", "- *a\n", 100)),
+                           "more than 16 MB of text");
+}
+
+/* ---- extends ---- */
 
 static char folder[256], home[4096];
 
@@ -211,7 +253,87 @@ static void test_extends_mistakes(void **state) {
     assert_file_refused(".", ERR_IO, "error: cannot read '.': Is a directory\n");
 }
 
-/* ---- --set ------------------------------------------------------------------------------------------------------- */
+static void test_templates_are_replaced_whole(void **state) {
+    Error err = ERROR_INIT;
+    Node *root;
+    write_file("base.yaml", "blocks:\n  b: {params: {filters: , rate: 1}, layers: [x], output: y}\n  c: {layers: [z]}\n"
+                            "  d: {layers: [z]}\n");
+    write_file("top.yaml", "extends: base.yaml\nblocks:\n  b: {params: {filters: }, layers: [x]}\n  d: ~\n");
+    assert_int_equal(yaml_load_file(&root, "top.yaml", arena, &err), OK);
+    assert_int_equal(node_at(root, "blocks.b.params.filters")->type, NODE_NULL); /* required, not taken away */
+    assert_null(node_at(root, "blocks.b.params.rate"));
+    assert_null(node_at(root, "blocks.b.output"));
+    assert_non_null(node_at(root, "blocks.c"));
+    assert_null(node_at(root, "blocks.d"));
+}
+
+static void test_shipped_configs_are_found(void **state) {
+    Error err = ERROR_INIT;
+    Node *root;
+    assert_int_equal(system("mkdir -p sub"), 0);
+    write_file("sub/inner.yaml", "from: shipped\n");
+    write_file("base.yaml", "from: here\n");
+    write_file("top.yaml", "extends: configs/inner.yaml\n");
+    setenv("SANDGLASS_CONFIGS", arena_printf(arena, "%s/sub", folder), 1);
+    Err code = yaml_load_file(&root, "top.yaml", arena, &err);
+    write_file("top.yaml", "extends: inner.yaml\n");
+    if (code == OK) code = yaml_load_file(&root, "top.yaml", arena, &err);
+    const char *found = config_find("configs/inner.yaml", arena), *own = config_find("base.yaml", arena);
+    const char *missing = config_find("configs/none.yaml", arena);
+    unsetenv("SANDGLASS_CONFIGS");
+    assert_string_equal(err.text, "");
+    assert_int_equal(code, OK);
+    assert_text(root, "from", "shipped");
+    assert_string_equal(found, arena_printf(arena, "%s/sub/inner.yaml", folder));
+    assert_string_equal(own, "base.yaml");
+    assert_string_equal(missing, "configs/none.yaml");
+}
+
+/* Sixteen files that each extend the next four times would be four thousand million readings. */
+static void test_extends_do_not_explode(void **state) {
+    write_file("a.yaml", "extends: [base.yaml, base.yaml, base.yaml, base.yaml]\n");
+    write_file("base.yaml", "extends: [more.yaml, more.yaml, more.yaml, more.yaml]\n");
+    write_file("more.yaml", "extends: [loop.yaml, loop.yaml, loop.yaml, loop.yaml]\n");
+    write_file("loop.yaml", "x: 1\n");
+    assert_file_refused("a.yaml", ERR_CONFIG,
+                        "a.yaml:1:44: error: more than 64 files come together by 'extends'\n"
+                        "  1 | extends: [base.yaml, base.yaml, base.yaml, base.yaml]\n"
+                        "    |                                            ^\n");
+}
+
+static void write_bytes(const char *path, const void *bytes, size_t n) {
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, n, file), n);
+    fclose(file);
+}
+
+static void test_files_that_are_no_text(void **state) {
+    static const char zero[] = "task: segmentation\nname: a\0b\nmodel: {}\n";
+    write_bytes("a.yaml", zero, sizeof zero - 1);
+    assert_file_refused("a.yaml", ERR_CONFIG,
+                        "a.yaml:2:8: error: a byte of value 0 stands here: this is no text file, or a damaged one\n"
+                        "  2 | name: a\n"
+                        "    |        ^\n");
+    const char *wide = "a.yaml: error: the text is UTF-16; a config must be UTF-8, save it so\n";
+    write_bytes("a.yaml", "\xFF\xFEt\0a\0", 6);
+    assert_file_refused("a.yaml", ERR_CONFIG, wide);
+    write_bytes("a.yaml", "\xFE\xFF\0t\0a", 6);
+    assert_file_refused("a.yaml", ERR_CONFIG, wide);
+    write_bytes("a.yaml", "t\0a\0", 4);
+    assert_file_refused("a.yaml", ERR_CONFIG, wide);
+    write_file("a.yaml", "name: \"a\\0b\"\n");
+    assert_file_refused("a.yaml", ERR_CONFIG,
+                        "a.yaml:1:7: error: a text with a byte of value 0 in it\n"
+                        "  1 | name: \"a\\0b\"\n"
+                        "    |       ^\n");
+    char *large = arena_alloc(arena, (8 << 20) + 1000);
+    memset(large, '#', (8 << 20) + 1000);
+    write_bytes("a.yaml", large, (8 << 20) + 1000);
+    assert_file_refused("a.yaml", ERR_IO, "error: cannot read 'a.yaml': File too large\n");
+}
+
+/* ---- --set ---- */
 
 static void test_set(void **state) {
     Node *root = read_tree("train: {lr: 1, optimizer: adam}\nlist: [a, {b: 1}]\n");
@@ -261,7 +383,7 @@ static void test_set_mistakes(void **state) {
     }
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static bool equal(const Node *a, const Node *b) {
     if (a->type != b->type || a->n != b->n) return false;
@@ -359,15 +481,21 @@ static void test_write_random_trees(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)        cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define FOLDER_TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         TEST(test_tree_and_marks),
         TEST(test_empty_text_is_an_empty_map),
         TEST(test_anchors_are_copied),
         TEST(test_bad_texts),
         TEST(test_aliases_do_not_explode),
-        cmocka_unit_test_setup_teardown(test_extends_merges, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(test_extends_mistakes, make_folder, remove_folder),
+        FOLDER_TEST(test_extends_merges),
+        FOLDER_TEST(test_extends_mistakes),
+        FOLDER_TEST(test_templates_are_replaced_whole),
+        FOLDER_TEST(test_shipped_configs_are_found),
+        FOLDER_TEST(test_extends_do_not_explode),
+        FOLDER_TEST(test_files_that_are_no_text),
+        TEST(test_large_texts_end_soon),
         TEST(test_set),
         TEST(test_set_mistakes),
         TEST(test_write_reads_well),

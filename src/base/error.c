@@ -1,6 +1,8 @@
 /* error.c - words of errors: collected, placed, put into context; nearest known names. */
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,34 +14,48 @@ static int imin(int a, int b) {
     return a < b ? a : b;
 }
 
-static bool utf8_continues(char c) {
-    return ((unsigned char)c & 0xC0) == 0x80;
-}
-
 /* One message while it is put together; what does not fit is cut. */
 typedef struct Draft {
     size_t used;
     char text[4096];
 } Draft;
 
-static void draft_vprintf(Draft *d, const char *format, va_list args) {
-    int n = vsnprintf(d->text + d->used, sizeof d->text - d->used, format, args);
-    if (n < 0) return;
-    d->used += (size_t)n;
-    if (d->used > sizeof d->text - 1) d->used = sizeof d->text - 1;
-}
-
 static void PRINTF_LIKE(2, 3) draft_printf(Draft *d, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    draft_vprintf(d, format, args);
+    int n = vsnprintf(d->text + d->used, sizeof d->text - d->used, format, args);
     va_end(args);
+    if (n < 0) return;
+    d->used += (size_t)n;
+    if (d->used > sizeof d->text - 1) d->used = sizeof d->text - 1;
 }
 
 static void draft_char(Draft *d, char c) {
     if (d->used + 1 >= sizeof d->text) return;
     d->text[d->used++] = c;
     d->text[d->used] = 0;
+}
+
+/* One character of a text, or what stands for it: names and values come from files, and a terminal obeys control
+ * characters. Returns its bytes in the text. */
+static int draft_character(Draft *d, const char *p) {
+    int n = utf8_length(p);
+    if (d->used + sizeof UTF8_REPLACEMENT >= sizeof d->text) return n > 0 ? n : 1; /* never half a character */
+    if (*p == '\t') {
+        draft_char(d, ' ');
+    } else if (n == 0 || utf8_is_control(p, n)) {
+        for (const char *r = UTF8_REPLACEMENT; *r; r++) draft_char(d, *r);
+    } else {
+        for (int i = 0; i < n; i++) draft_char(d, p[i]);
+    }
+    return n > 0 ? n : 1;
+}
+
+/* Format words that hold texts of files. */
+static void draft_words(Draft *d, const char *format, va_list args) {
+    char words[sizeof d->text];
+    if (vsnprintf(words, sizeof words, format, args) < 0) return;
+    for (const char *p = words; *p;) p += draft_character(d, p);
 }
 
 /* First byte of a line (from 1), NULL when the text has fewer. */
@@ -58,16 +74,13 @@ static void draft_source_line(Draft *d, Mark mark) {
     int column = mark.column < 1 ? 1 : mark.column, skipped = 0;
     if (column > LINE_WINDOW) {
         for (; skipped < column - LINE_BEFORE && *p && *p != '\n'; skipped++) {
-            p++;
-            while (utf8_continues(*p)) p++;
+            int n = utf8_length(p);
+            p += n > 0 ? n : 1;
         }
     }
     int gutter = 2 + snprintf(NULL, 0, "%d", mark.line);
     draft_printf(d, "%*d | ", gutter, mark.line);
-    for (int shown = 0; *p && *p != '\n' && *p != '\r'; p++) {
-        if (!utf8_continues(*p) && ++shown > LINE_WINDOW) break;
-        draft_char(d, (unsigned char)*p < 32 ? ' ' : *p);
-    }
+    for (int shown = 0; shown < LINE_WINDOW && *p && *p != '\n' && *p != '\r'; shown++) p += draft_character(d, p);
     draft_printf(d, "\n%*s | %*s^\n", gutter, "", imin(column - 1 - skipped, LINE_WINDOW), "");
 }
 
@@ -85,14 +98,22 @@ static void commit(Error *err, Err code, const Draft *d, size_t words) {
     err->count++;
 }
 
+bool err_is_full(const Error *err) {
+    return err && err->count >= ERROR_MAX;
+}
+
 Err err_set(Error *err, Err code, const char *format, ...) {
     if (!err) return code;
+    if (err_is_full(err)) {
+        err->dropped++;
+        return code;
+    }
     Draft d = {0};
     draft_printf(&d, "error: ");
     size_t words = d.used;
     va_list args;
     va_start(args, format);
-    draft_vprintf(&d, format, args);
+    draft_words(&d, format, args);
     va_end(args);
     if (d.used == sizeof d.text - 1) d.used--;
     draft_char(&d, '\n');
@@ -102,15 +123,20 @@ Err err_set(Error *err, Err code, const char *format, ...) {
 
 Err err_at(Error *err, Err code, Mark mark, const char *format, ...) {
     if (!err) return code;
+    if (err_is_full(err)) {
+        err->dropped++;
+        return code;
+    }
     Draft d = {0};
     bool placed = mark.source && mark.line > 0;
-    if (mark.source) draft_printf(&d, "%s:", mark.source->name);
+    for (const char *p = mark.source ? mark.source->name : ""; *p;) p += draft_character(&d, p);
+    if (mark.source) draft_char(&d, ':');
     if (placed) draft_printf(&d, "%d:%d:", mark.line, mark.column);
     draft_printf(&d, mark.source ? " error: " : "error: ");
     size_t words = d.used;
     va_list args;
     va_start(args, format);
-    draft_vprintf(&d, format, args);
+    draft_words(&d, format, args);
     va_end(args);
     if (d.used == sizeof d.text - 1) d.used--;
     draft_char(&d, '\n');
@@ -124,7 +150,7 @@ Err err_context(Error *err, const char *format, ...) {
     Draft d = {0};
     va_list args;
     va_start(args, format);
-    draft_vprintf(&d, format, args);
+    draft_words(&d, format, args);
     va_end(args);
     draft_printf(&d, ": ");
     /* A message that was dropped is not in the text: the context would go to another one. */
@@ -171,7 +197,7 @@ Err err_append(Error *dst, const Error *src) {
     return src->code;
 }
 
-/* ---- nearest name ------------------------------------------------------------------------------------------------ */
+/* ---- nearest name ---- */
 
 enum { NAME_MAX_BYTES = 64 };
 

@@ -67,6 +67,9 @@ Err err_at(Error *err, Err code, Mark mark, const char *format, ...) PRINTF_LIKE
  */
 Err err_context(Error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Whether further messages are only counted: no need to look for their words. */
+bool err_is_full(const Error *err);
+
 /* Forget all messages. */
 void err_clear(Error *err);
 

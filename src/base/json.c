@@ -1,10 +1,12 @@
 /* json.c - see json.h. The text grows by doubling; what it leaves behind is the arena's. */
 #include "base/json.h"
 
+#include "base/number.h"
+#include "base/utf8.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void put_bytes(Json *j, const char *bytes, size_t n) {
@@ -24,23 +26,9 @@ static void put_text(Json *j, const char *text) {
     put_bytes(j, text, strlen(text));
 }
 
-/* Length of the UTF-8 sequence at s (1 to 4), or 0 when it is none: overlong forms, surrogates and values above
- * U+10FFFF are none. */
-static int utf8_length(const unsigned char *s) {
-    if (s[0] < 0x80) return 1;
-    int n = s[0] >= 0xC2 && s[0] <= 0xDF ? 2 : s[0] >= 0xE0 && s[0] <= 0xEF ? 3 : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4 : 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0; /* stops at the final zero too */
-    if (s[0] == 0xE0 && s[1] < 0xA0) return 0;
-    if (s[0] == 0xED && s[1] >= 0xA0) return 0;
-    if (s[0] == 0xF0 && s[1] < 0x90) return 0;
-    if (s[0] == 0xF4 && s[1] >= 0x90) return 0;
-    return n;
-}
-
 static void put_quoted(Json *j, const char *text) {
     put_text(j, "\"");
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+    for (const char *s = text; *s;) {
         static const char escaped[] = "\"\\\n\r\t\b\f";
         const char *e = strchr(escaped, *s);
         int n = utf8_length(s);
@@ -48,15 +36,15 @@ static void put_quoted(Json *j, const char *text) {
             char pair[2] = {'\\', "\"\\nrtbf"[e - escaped]};
             put_bytes(j, pair, 2);
             n = 1;
-        } else if (*s < 0x20) {
+        } else if ((unsigned char)*s < 0x20) {
             char code[8];
-            snprintf(code, sizeof code, "\\u%04x", *s);
+            snprintf(code, sizeof code, "\\u%04x", (unsigned char)*s);
             put_text(j, code);
         } else if (n == 0) {
-            put_text(j, "\xEF\xBF\xBD");
+            put_text(j, UTF8_REPLACEMENT);
             n = 1;
         } else {
-            put_bytes(j, (const char *)s, (size_t)n);
+            put_bytes(j, s, (size_t)n);
         }
         s += n;
     }
@@ -115,14 +103,8 @@ void json_float(Json *j, const char *key, double value) {
         json_null(j, key);
         return;
     }
-    char text[40];
-    for (int digits = 9; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
-    char *comma = strchr(text, ',');
-    if (comma) *comma = '.';
-    json_raw(j, key, text);
+    char text[NUMBER_BYTES];
+    json_raw(j, key, number_format_exact(text, value, 9));
 }
 
 void json_bool(Json *j, const char *key, bool value) {

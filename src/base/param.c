@@ -1,6 +1,8 @@
 /* param.c - knob texts to struct fields, with ranges, choices and the phrases that say what is wrong. */
 #include "base/param.h"
 
+#include "base/number.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -21,15 +23,7 @@ static bool say(char phrase[PARAM_PHRASE_BYTES], const char *format, ...) {
     return false;
 }
 
-/* ---- one scalar -------------------------------------------------------------------------------------------------- */
-
-static bool parse_float(const char *text, double *value) {
-    /* Decimal only: strtod alone would take hexadecimal, "nan" and "infinity" as well. */
-    if (!*text || strspn(text, "0123456789+-.eE") != strlen(text)) return false;
-    char *end;
-    *value = strtod(text, &end);
-    return end != text && !*end && isfinite(*value);
-}
+/* ---- one scalar ---- */
 
 static bool parse_int(const char *text, int64_t *value) {
     char *end;
@@ -40,7 +34,7 @@ static bool parse_int(const char *text, int64_t *value) {
         return true;
     }
     double number = 0;
-    if (!parse_float(text, &number) || number != floor(number) || fabs(number) > 9e15) return false;
+    if (!number_parse(text, &number) || number != floor(number) || fabs(number) > 9e15) return false;
     *value = (int64_t)number;
     return true;
 }
@@ -57,9 +51,12 @@ static bool parse_bool(const char *text, bool *value) {
 
 static bool in_range(const Param *p, double value, const char *text, char phrase[PARAM_PHRASE_BYTES]) {
     if ((p->min == 0 && p->max == 0) || (value >= p->min && value <= p->max)) return true;
-    if (p->max >= NO_LIMIT) return say(phrase, "must be at least %.10g, got %.40s", p->min, text);
-    if (p->min <= -NO_LIMIT) return say(phrase, "must be at most %.10g, got %.40s", p->max, text);
-    return say(phrase, "must be between %.10g and %.10g, got %.40s", p->min, p->max, text);
+    char min[NUMBER_BYTES], max[NUMBER_BYTES];
+    number_format(min, p->min, 10);
+    number_format(max, p->max, 10);
+    if (p->max >= NO_LIMIT) return say(phrase, "must be at least %s, got %.40s", min, text);
+    if (p->min <= -NO_LIMIT) return say(phrase, "must be at most %s, got %.40s", max, text);
+    return say(phrase, "must be between %s and %s, got %.40s", min, max, text);
 }
 
 static bool read_int(const Param *p, const char *text, int64_t *value, char phrase[PARAM_PHRASE_BYTES]) {
@@ -68,7 +65,7 @@ static bool read_int(const Param *p, const char *text, int64_t *value, char phra
 }
 
 static bool read_float(const Param *p, const char *text, double *value, char phrase[PARAM_PHRASE_BYTES]) {
-    if (!parse_float(text, value)) return say(phrase, "expected a number, got '%.80s'", text);
+    if (!number_parse(text, value)) return say(phrase, "expected a number, got '%.80s'", text);
     return in_range(p, *value, text, phrase);
 }
 
@@ -93,7 +90,7 @@ static bool read_choice(const Param *p, const char *text, int *value, char phras
     return say(phrase, "unknown choice '%.40s' (%.160s)", text, all);
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------------------- */
+/* ---- lists ---- */
 
 /* n texts to the 2 or 4 numbers of a pair or quad. */
 static bool read_sides(const Param *p, int64_t *field, int n, const char *const *texts,
@@ -199,7 +196,7 @@ bool param_set(const Param *param, void *object, int n, const char *const *texts
     }
 }
 
-/* ---- defaults ---------------------------------------------------------------------------------------------------- */
+/* ---- defaults ---- */
 
 enum { DEFAULT_MAX_ITEMS = 32 };
 
@@ -258,7 +255,7 @@ const Param *param_find(const Param *params, const char *name) {
     return NULL;
 }
 
-/* ---- description ------------------------------------------------------------------------------------------------- */
+/* ---- description ---- */
 
 static const char *type_text(const Param *p, Arena *arena) {
     static const char *const names[] = {
@@ -277,9 +274,12 @@ static const char *default_text(const Param *p) {
 
 static const char *range_text(const Param *p, Arena *arena) {
     if (p->min == 0 && p->max == 0) return "";
-    if (p->max >= NO_LIMIT) return arena_printf(arena, ">= %.10g", p->min);
-    if (p->min <= -NO_LIMIT) return arena_printf(arena, "<= %.10g", p->max);
-    return arena_printf(arena, "%.10g..%.10g", p->min, p->max);
+    char min[NUMBER_BYTES], max[NUMBER_BYTES];
+    number_format(min, p->min, 10);
+    number_format(max, p->max, 10);
+    if (p->max >= NO_LIMIT) return arena_printf(arena, ">= %s", min);
+    if (p->min <= -NO_LIMIT) return arena_printf(arena, "<= %s", max);
+    return arena_printf(arena, "%s..%s", min, max);
 }
 
 char *param_describe(const Param *params, int indent, Arena *arena) {

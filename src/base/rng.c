@@ -78,7 +78,7 @@ void rng_permutation(Rng *rng, int64_t n, int64_t *order) {
     }
 }
 
-/* ---- fills ------------------------------------------------------------------------------------------------------- */
+/* ---- fills ---- */
 
 /* LANES blocks at a time give 4 * LANES numbers; PIECE numbers are one thread's smallest share. */
 enum { LANES = 16, GROUP = 4 * LANES, PIECE = 4096 };

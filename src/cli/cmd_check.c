@@ -6,8 +6,6 @@
 #include "cli/progress.h"
 #include "cli/setup.h"
 
-#include <string.h>
-
 typedef struct CheckOptions {
     ParamList sets;
     int64_t threads;
@@ -22,60 +20,45 @@ typedef struct SplitReport {
     const char *name;
     const DatasetInfo *info; /* NULL: could not be opened */
     int64_t shape[4];
-    int64_t *pixels, *images; /* per class; pixels[n_classes] counts ignored ones */
-    int64_t *labels;          /* per class */
+    ClassStats stats;
 } SplitReport;
 
 typedef struct Report {
     Setup setup;
-    SplitReport splits[SETUP_MAX_SPLITS];
+    SplitReport *splits; /* setup.n_splits */
     bool has_network, has_program;
-    ProgramStats stats;
+    ProgramStats program;
 } Report;
 
 /* ---- reading ---- */
 
-static void count_sample(SplitReport *r, const Sample *sample, int n_classes) {
-    if (sample->label >= 0 && sample->label < n_classes) r->labels[sample->label]++;
-    if (!sample->mask.data) return;
-    int64_t count[256] = {0};
-    int64_t places = (int64_t)sample->mask.width * sample->mask.height;
-    for (int64_t i = 0; i < places; i++) count[sample->mask.u8[i]]++;
-    for (int c = 0; c < n_classes; c++) {
-        r->pixels[c] += count[c];
-        r->images[c] += count[c] > 0;
-    }
-    r->pixels[n_classes] += count[MASK_IGNORE];
+typedef struct Reading {
+    Display *display;
+    const char *what;
+} Reading;
+
+static bool on_sample(void *context, int64_t done, int64_t n) {
+    const Reading *reading = context;
+    if (done % 16 == 0) display_count(reading->display, reading->what, done, n);
+    return true;
 }
 
-/* Read every sample. A bad one is reported and left out; after ERROR_MAX of them the rest is not looked at. */
+/* Read every sample. A bad one is reported and left out of the counts. */
 static Err read_split(SplitReport *r, Split *split, Arena *arena, Display *display, Error *err) {
-    int n_classes = split_config(split)->n_classes;
     r->info = split_info(split);
-    r->pixels = ARENA_ARRAY(arena, int64_t, n_classes + 1);
-    r->images = ARENA_ARRAY(arena, int64_t, n_classes + 1);
-    r->labels = ARENA_ARRAY(arena, int64_t, n_classes + 1);
+    r->stats = class_stats_new(split, arena);
     split_shape(split, r->shape);
-    Err first = OK;
-    char what[64];
-    snprintf(what, sizeof what, "reading '%s'", r->name);
-    for (int64_t i = 0; i < r->info->n && !(err && err->count >= ERROR_MAX); i++) {
-        Sample sample = {.label = -1};
-        Err code = split_read(split, i, &sample, err);
-        if (code == OK) count_sample(r, &sample, n_classes);
-        if (first == OK) first = code;
-        image_free(&sample.image);
-        image_free(&sample.mask);
-        if (i % 16 == 15) display_count(display, what, i + 1, r->info->n);
-    }
+    Reading reading = {.display = display, .what = arena_printf(arena, "reading '%s'", r->name)};
+    Err code = split_check(split, &r->stats, on_sample, &reading, err);
     display_clear(display);
-    return first;
+    return code;
 }
 
 static Err collect(Report *report, const CheckOptions *options, Arena *arena, Error *err) {
     Setup *s = &report->setup;
     Display display = display_begin(stderr);
     Err first = setup_splits(s, err);
+    report->splits = ARENA_ARRAY(arena, SplitReport, s->n_splits + 1);
     for (int i = 0; i < s->n_splits; i++) {
         SplitReport *r = &report->splits[i];
         r->name = s->names[i];
@@ -88,7 +71,7 @@ static Err collect(Report *report, const CheckOptions *options, Arena *arena, Er
     if (first == OK) first = code;
     if (first != OK) return first;
     TRY(setup_program(s, true, (int)options->threads, err));
-    report->stats = program_stats(s->program);
+    report->program = program_stats(s->program);
     report->has_program = true;
     return OK;
 }
@@ -122,9 +105,9 @@ static void print_class_table(const Report *report, bool masks, Arena *arena) {
         for (int i = 0; i < s->n_splits; i++) {
             const SplitReport *r = &report->splits[i];
             if (!r->info) continue;
-            int64_t count = masks ? r->pixels[c] : r->labels[c];
+            int64_t count = masks ? r->stats.pixels[c] : r->stats.labels[c];
             printf("  %16s", count || ignored ? text_count(count, arena) : "absent");
-            if (masks) printf("  %6s", ignored ? "" : text_count(r->images[c], arena));
+            if (masks) printf("  %6s", ignored ? "" : text_count(r->stats.images[c], arena));
         }
         printf("\n");
     }
@@ -146,8 +129,8 @@ static void print_report(const Report *report, Arena *arena) {
     printf("\nmemory for training with batch size %lld\n", (long long)s->input.dim[0]);
     printf("  weights, gradients, optimizer  %s\n", text_bytes((double)setup_weight_bytes(s), arena));
     printf("  activations and scratch        %s (%s without sharing)\n",
-           text_bytes((double)report->stats.block_bytes, arena),
-           text_bytes((double)report->stats.unplanned_bytes, arena));
+           text_bytes((double)report->program.block_bytes, arena),
+           text_bytes((double)report->program.unplanned_bytes, arena));
     printf("no problems found\n");
 }
 
@@ -171,27 +154,26 @@ static void write_splits_json(const Report *report, Json *j) {
         for (int c = 0; c < s->data.n_classes; c++) {
             json_open_object(j, s->data.class_names[c]);
             if (r->info->has_mask) {
-                json_int(j, "pixels", r->pixels[c]);
-                json_int(j, "images", r->images[c]);
+                json_int(j, "pixels", r->stats.pixels[c]);
+                json_int(j, "images", r->stats.images[c]);
             }
-            if (r->info->has_label) json_int(j, "samples", r->labels[c]);
+            if (r->info->has_label) json_int(j, "samples", r->stats.labels[c]);
             json_close(j);
         }
         json_close(j);
-        if (r->info->has_mask) json_int(j, "ignored_pixels", r->pixels[s->data.n_classes]);
+        if (r->info->has_mask) json_int(j, "ignored_pixels", r->stats.pixels[s->data.n_classes]);
         json_close(j);
     }
     json_close(j);
 }
 
-static void print_report_json(const Report *report, const char *config, const Error *err, Arena *arena) {
+static void print_report_json(const Call *call, const Report *report, const Error *err) {
     const Setup *s = &report->setup;
-    Json j = json_begin(arena);
+    Json j = json_begin(call->arena);
     json_open_object(&j, NULL);
-    json_string(&j, "config", config);
+    json_string(&j, "config", call->args[0]);
     json_bool(&j, "ok", err->count == 0);
     json_int(&j, "problems", err->count + err->dropped);
-    json_string(&j, "text", err->text);
     if (s->experiment.name) {
         json_string(&j, "name", s->experiment.name);
         json_string(&j, "task", task_names[s->experiment.task]);
@@ -202,10 +184,10 @@ static void print_report_json(const Report *report, const char *config, const Er
         json_int(&j, "stride", graph_stride(s->graph));
         json_int(&j, "batch_size", s->input.dim[0]);
         json_int(&j, "weight_bytes", (int64_t)setup_weight_bytes(s));
-        json_int(&j, "program_bytes", (int64_t)report->stats.block_bytes);
+        json_int(&j, "program_bytes", (int64_t)report->program.block_bytes);
     }
     json_close(&j);
-    print_json(&j);
+    print_json(call, &j);
 }
 
 static Err run_check(const Call *call, Error *err) {
@@ -215,7 +197,7 @@ static Err run_check(const Call *call, Error *err) {
     bool readable = code == OK;
     if (readable) code = collect(&report, options, call->arena, err);
     if (options->json)
-        print_report_json(&report, call->args[0], err, call->arena);
+        print_report_json(call, &report, err);
     else if (readable)
         print_report(&report, call->arena);
     fflush(stdout);

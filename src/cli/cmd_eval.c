@@ -18,16 +18,16 @@ static const Option eval_options[] = {
     OPTION_JSON(EvalOptions),
     OPTIONS_END};
 
-static void print_json_scores(const Evaluation *e, const char *const *class_names, const Checkpoint *checkpoint,
-                              const char *split, Arena *arena) {
-    Json j = json_begin(arena);
+static void print_json_scores(const Call *call, const Evaluation *e, const char *const *class_names,
+                              const Checkpoint *checkpoint, const char *split) {
+    Json j = json_begin(call->arena);
     json_open_object(&j, NULL);
     json_string(&j, "model", checkpoint_path(checkpoint));
     json_string(&j, "split", split);
     evaluation_write_json(e, class_names, &j);
     json_float(&j, "seconds", e->seconds);
     json_close(&j);
-    print_json(&j);
+    print_json(call, &j);
 }
 
 static Err run_eval(const Call *call, Error *err) {
@@ -48,7 +48,7 @@ static Err run_eval(const Call *call, Error *err) {
     if (code == OK) {
         const char *const *class_names = (const char *const *)net_data(net)->class_names;
         if (options->json) {
-            print_json_scores(&scores, class_names, checkpoint, options->split, call->arena);
+            print_json_scores(call, &scores, class_names, checkpoint, options->split);
         } else {
             printf("%s on split '%s'\n", checkpoint_path(checkpoint), options->split);
             print_scores(stdout, &scores, class_names);

@@ -38,19 +38,36 @@ static Err is_hdf5(const char *path, bool *result, Error *err) {
     return OK;
 }
 
+/* The ways to use the command, and the options each takes. */
+typedef struct Mode {
+    const char *what;
+    const char *options[6];
+    Err (*run)(const char *path, const Call *call, Error *err);
+} Mode;
+static const Mode mode_kinds = {"--kinds", {"kinds", "json"}, inspect_kinds};
+static const Mode mode_program = {"--program", {"program", "set", "threads", "json"}, inspect_program};
+static const Mode mode_pictures = {"--pictures", {"pictures", "split", "count", "set", "json"}, inspect_pictures};
+static const Mode mode_config = {"showing a config", {"set", "json"}, inspect_config};
+static const Mode mode_hdf5 = {"showing a checkpoint or dataset file", {"json"}, inspect_hdf5};
+
+static Err run_mode(const Mode *mode, const char *path, const Call *call, Error *err) {
+    TRY(options_allow(call, mode->options, mode->what, err));
+    return mode->run(path, call, err);
+}
+
 static Err run_inspect(const Call *call, Error *err) {
     const InspectOptions *options = call->options;
     const char *argument = call->n_args ? call->args[0] : NULL;
     if (options->kinds + options->program + (options->pictures != NULL) > 1)
         return err_set(err, ERR_USAGE, "--kinds, --program and --pictures exclude one another");
-    if (options->kinds) return inspect_kinds(argument, options->json, call->arena, err);
+    if (options->kinds) return run_mode(&mode_kinds, argument, call, err);
     if (!argument) return err_set(err, ERR_USAGE, "too few arguments; usage: sandglass inspect %s", cmd_inspect.usage);
-    if (options->program) return inspect_program(argument, options, call->arena, err);
-    if (options->pictures) return inspect_pictures(argument, options, call->arena, err);
+    if (options->program) return run_mode(&mode_program, argument, call, err);
+    if (options->pictures) return run_mode(&mode_pictures, argument, call, err);
     const char *path = find_config(argument, call->arena);
     bool hdf5 = false;
     TRY(is_hdf5(path, &hdf5, err));
-    return hdf5 ? inspect_hdf5(path, options->json, call->arena, err) : inspect_config(path, options, call->arena, err);
+    return run_mode(hdf5 ? &mode_hdf5 : &mode_config, path, call, err);
 }
 
 const Command cmd_inspect = {
@@ -60,7 +77,7 @@ const Command cmd_inspect = {
     .help = "FILE is a config (shown resolved, with the table of layers), a checkpoint or run directory, or a dataset\n"
             "file. --kinds lists layers, datasets, losses, optimizers, schedules, augmentations and initializers;\n"
             "with a name it shows the knobs of one. --program shows the steps a config compiles to, with memory,\n"
-            "layouts and reorders. --pictures writes samples as the network gets them.\n",
+            "layouts and reorders. --pictures writes samples as the network gets them, over no file that is there.\n",
     .options = inspect_options,
     .options_bytes = sizeof(InspectOptions),
     .min_args = 0,

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/pictures.h"
 #include "cli/progress.h"
+#include "config/yaml.h"
 #include "io/image.h"
 #include "sandglass.h"
 
@@ -53,6 +54,23 @@ static Err from_api(sg_status status, const sg_error *error, const char *path, E
     const char *words = strncmp(error->text, "error: ", 7) == 0 ? error->text + 7 : error->text;
     Err code = status == SG_ERROR_MEMORY ? ERR_MEMORY : status == SG_ERROR_COMPUTE ? ERR_ENGINE : ERR_DATA;
     return err_set(err, code, "%s: %.*s", path, (int)strcspn(words, "\n"), words);
+}
+
+/* The API's complete lines as they are. */
+static Err load_failed(const sg_error *error, Error *err) {
+    Error words = {.code = ERR_DATA, .count = 1, .used = strlen(error->text)};
+    memcpy(words.text, error->text, words.used);
+    return err_append(err, &words);
+}
+
+/* A --set that is no key=value is a wrong command line. The API, which has none, has no code for that. */
+static Err check_sets(const ParamList *sets, Arena *arena, Error *err) {
+    for (int i = 0; i < sets->n; i++) {
+        Error words = ERROR_INIT;
+        Node *scratch = node_new_map(arena, (Mark){0});
+        if (yaml_set(scratch, sets->strings[i], arena, &words) == ERR_USAGE) return err_append(err, &words);
+    }
+    return OK;
 }
 
 static sg_picture picture_of(const Image *image) {
@@ -227,6 +245,16 @@ static Err predict_one(const Predict *p, const Picture *picture, Error *err) {
     return code;
 }
 
+/* What JSON says of a picture that could not be done. */
+static const char *failure(const Picture *picture, const Error *err, Arena *arena) {
+    Json j = json_begin(arena);
+    json_open_object(&j, NULL);
+    json_string(&j, "input", picture->path);
+    json_string(&j, "error", arena_strndup(arena, err->text, strcspn(err->text, "\n")));
+    json_close(&j);
+    return json_text(&j);
+}
+
 /* Go through the pictures; one that fails is named and left out. Returns how many failed. */
 static int predict_all(Predict *p, const PictureList *list, Display *display) {
     int failed = 0;
@@ -246,6 +274,7 @@ static int predict_all(Predict *p, const PictureList *list, Display *display) {
             display_clear(display);
             fputs(err.text, stderr);
             failed++;
+            if (p->json) json_raw(p->json, NULL, failure(&list->items[i], &err, arena));
         }
         if (p->json) display_count(display, "pictures", i + 1, list->n);
         arena_free(arena);
@@ -256,13 +285,13 @@ static int predict_all(Predict *p, const PictureList *list, Display *display) {
     return failed;
 }
 
-static Err predict_list(Predict *p, const PictureList *list, const char *model, Error *err) {
+static Err predict_list(const Call *call, Predict *p, const PictureList *list, Error *err) {
     bool wants_json = p->json != NULL;
     TRY(pictures_check_outputs(list, p->out_dir, suffixes_of(p->task), p->arena, err));
     TRY(make_folder(p->out_dir, err));
     if (wants_json) {
         json_open_object(p->json, NULL);
-        json_string(p->json, "model", model);
+        json_string(p->json, "model", call->args[0]);
         json_string(p->json, "out", p->out_dir);
         json_open_array(p->json, "pictures");
     }
@@ -272,7 +301,7 @@ static Err predict_list(Predict *p, const PictureList *list, const char *model, 
         json_close(p->json);
         json_int(p->json, "failed", failed);
         json_close(p->json);
-        print_json(p->json);
+        print_json(call, p->json);
     }
     if (failed == 0) return OK;
     return err_set(err, ERR_DATA, "%d of %d pictures could not be done", failed, list->n);
@@ -288,23 +317,21 @@ static const char *without_slash(const char *path, Arena *arena) {
 static Err run_predict(const Call *call, Error *err) {
     const PredictOptions *options = call->options;
     if (!options->out) return err_set(err, ERR_USAGE, "no folder for the results: --out DIR");
+    TRY(check_sets(&options->sets, call->arena, err));
     PictureList list;
     TRY(pictures_list(&list, call->n_args - 1, call->args + 1, call->arena, err));
     sg_load_options load = {
         .threads = (int)options->threads, .n_settings = options->sets.n, .settings = options->sets.strings};
     sg_error error;
     sg_model *model;
-    if (sg_model_load(&model, call->args[0], &load, &error) != SG_OK) {
-        fputs(error.text, stderr);
-        return ERR_DATA;
-    }
+    if (sg_model_load(&model, call->args[0], &load, &error) != SG_OK) return load_failed(&error, err);
     Json json = json_begin(call->arena);
     Predict predict = {.model = model,
                        .task = sg_model_task(model),
                        .out_dir = without_slash(options->out, call->arena),
                        .json = options->json ? &json : NULL,
                        .arena = call->arena};
-    Err code = predict_list(&predict, &list, call->args[0], err);
+    Err code = predict_list(call, &predict, &list, err);
     sg_model_free(model);
     return code;
 }

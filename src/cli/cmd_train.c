@@ -2,8 +2,10 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/scores.h"
+#include "cli/signals.h"
 #include "train/trainer.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -27,33 +29,14 @@ static const Option train_options[] = {
     OPTION_JSON(TrainOptions),
     OPTIONS_END};
 
-/* The one variable of the program that changes: a signal handler can be told of no other place. */
-static volatile sig_atomic_t stop_signal;
-
-/* The first signal asks the trainer to stop at the next step; a second one ends the program there and then. */
-static void on_signal(int number) {
-    if (stop_signal) {
-        signal(number, SIG_DFL);
-        raise(number);
-    }
-    stop_signal = number;
-}
-
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 static double peak_rss_mb(void) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return (double)usage.ru_maxrss / 1024; /* Linux counts in KiB */
 }
 
-static void print_result_json(const TrainResult *result, const char *run_dir, Arena *arena) {
-    Json j = json_begin(arena);
+static void print_result_json(const Call *call, const TrainResult *result, const char *run_dir) {
+    Json j = json_begin(call->arena);
     json_open_object(&j, NULL);
     json_string(&j, "run", run_dir);
     json_int(&j, "epochs", result->epochs);
@@ -82,7 +65,7 @@ static void print_result_json(const TrainResult *result, const char *run_dir, Ar
     json_float(&j, "peak_rss_mb", peak_rss_mb());
     json_bool(&j, "finished", result->finished);
     json_close(&j);
-    print_json(&j);
+    print_json(call, &j);
 }
 
 static void print_result(const TrainResult *result, const char *run_dir) {
@@ -104,7 +87,6 @@ static void print_result(const TrainResult *result, const char *run_dir) {
 static void print_word(FILE *out, const char *word) {
     bool plain = *word && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%") ==
                               strlen(word);
-    fputc(' ', out);
     if (plain) {
         fputs(word, out);
         return;
@@ -118,20 +100,29 @@ static void print_word(FILE *out, const char *word) {
     fputc('\'', out);
 }
 
+static void print_option(const char *name, const char *value) {
+    fprintf(stderr, " --%s ", name);
+    print_word(stderr, value);
+}
+
+/* The whole command, with what of the environment decides about data and bits: these go on only with the same number of
+ * threads. */
 static void print_how_to_resume(const Call *call, bool by_signal) {
+    static const char *const variables[] = {"SANDGLASS_DATA", "OMP_NUM_THREADS"};
     const TrainOptions *options = call->options;
-    const char *why = by_signal ? "stopped before the end" : "train.max_seconds is over";
-    fprintf(stderr, "%s; to go on:\n  sandglass train", why);
+    fprintf(stderr, "%s; to go on:\n ", by_signal ? "stopped before the end" : "train.max_seconds is over");
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        const char *value = getenv(variables[i]);
+        if (!value || !*value) continue;
+        fprintf(stderr, " %s=", variables[i]);
+        print_word(stderr, value);
+    }
+    fprintf(stderr, " sandglass train ");
     print_word(stderr, call->args[0]);
-    for (int i = 0; i < options->sets.n; i++) {
-        print_word(stderr, "--set");
-        print_word(stderr, options->sets.strings[i]);
-    }
-    if (options->run) {
-        print_word(stderr, "--run");
-        print_word(stderr, options->run);
-    }
-    fprintf(stderr, " --resume\n");
+    for (int i = 0; i < options->sets.n; i++) print_option("set", options->sets.strings[i]);
+    if (options->run) print_option("run", options->run);
+    if (options->threads > 0) fprintf(stderr, " --threads %lld", (long long)options->threads);
+    fprintf(stderr, "%s --resume\n", options->json ? " --json" : "");
 }
 
 static Err run_train(const Call *call, Error *err) {
@@ -140,19 +131,22 @@ static Err run_train(const Call *call, Error *err) {
     TRY(config_load_file(&experiment, find_config(call->args[0], call->arena), options->sets.n, options->sets.strings,
                          call->arena, err));
     const char *run_dir = options->run ? options->run : arena_printf(call->arena, "runs/%s", experiment.name);
-    catch_signals();
     Display display = display_begin(stderr);
     TrainSpec spec = {.experiment = &experiment,
                       .run_dir = run_dir,
                       .resume = options->resume,
                       .threads = (int)options->threads,
-                      .events = display_events(&display, &stop_signal)};
+                      .events = display_events(&display, signals_catch())};
     TrainResult result = {0};
     Err code = train_run(&result, &spec, call->arena, err);
     display_clear(&display);
+    if (code == ERR_STOPPED && !result.data) { /* while it was set up: there is nothing to show or to go on from */
+        err_clear(err);
+        return err_set(err, ERR_STOPPED, "stopped before training began");
+    }
     if (code != OK && code != ERR_STOPPED) return code;
     if (options->json)
-        print_result_json(&result, run_dir, call->arena);
+        print_result_json(call, &result, run_dir);
     else
         print_result(&result, run_dir);
     fflush(stdout);

@@ -1,7 +1,8 @@
 /* command.h - what a command of the program is: a row in the table of main.c, an options table, a function.
  *
- * Results go to stdout, everything else to stderr. With --json stdout is exactly one JSON object. Exit codes: 0 done,
- * 1 failed (or stopped before the end), 2 the command line is wrong.
+ * Results go to stdout, everything else to stderr. With --json stdout is exactly one JSON object, also on failure: it
+ * has a member "error" then, with the text that stderr gets (main.c sees to that). Exit codes: 0 done, 1 failed (or
+ * stopped before the end), 2 the command line is wrong.
  */
 #ifndef SANDGLASS_CLI_COMMAND_H
 #define SANDGLASS_CLI_COMMAND_H
@@ -29,15 +30,20 @@ typedef struct Option {
 #define OPTIONS_END          {{0}, NULL}
 // clang-format on
 
+typedef struct Command Command;
+
 /* One run of the program. */
 typedef struct Call {
+    const Command *command;
     const void *options;     /* the command's struct, filled */
+    const bool *given;       /* per row of command->options: whether the command line has it */
     int n_args;              /* what is no option */
     const char *const *args; /* n_args */
     Arena *arena;            /* lives until the program ends */
+    const char **json;       /* what --json prints, from print_json; NULL: nothing yet */
 } Call;
 
-typedef struct Command {
+struct Command {
     const char *name;
     const char *usage; /* what follows the name: "CONFIG [--run DIR]" */
     const char *doc;   /* one line */
@@ -46,26 +52,25 @@ typedef struct Command {
     size_t options_bytes;
     int min_args, max_args; /* max_args -1: any number */
     Err (*run)(const Call *call, Error *err);
-} Command;
+};
 
 extern const Command cmd_train, cmd_eval, cmd_predict, cmd_pack, cmd_check, cmd_inspect;
 
-/* ---- options.c: the command line
- * --------------------------------------------------------------------------------------- */
+/* ---- options.c: the command line ---- */
 
-/* Sort argv (without the program's and the command's name) into options and arguments. *help is set, and nothing else
- * checked, when --help or -h is there. "--" ends the options. */
-Err options_parse(const Command *command, int argc, char *const *argv, Arena *arena, Call *call, bool *help,
-                  Error *err);
+/* Sort argv (without the program's and the command's name) into options and arguments of call, whose arena is there
+ * already. *help is set, and nothing else checked, when --help or -h is there. "--" ends the options. */
+Err options_parse(const Command *command, int argc, char *const *argv, Call *call, bool *help, Error *err);
+/* An error when an option is given that is not among `allowed` (ends with NULL): "--count means nothing for WHAT". */
+Err options_allow(const Call *call, const char *const *allowed, const char *what, Error *err);
 void options_print_help(const Command *command, FILE *out);
 
-/* ---- output.c: small things the commands share
- * ------------------------------------------------------------------------- */
+/* ---- output.c: small things the commands share ---- */
 
 /* The config file that `path` means: itself, or, when there is none, the installed one of that name. */
 const char *find_config(const char *path, Arena *arena);
-/* Print the finished object and a newline on stdout. */
-void print_json(const Json *json);
+/* The finished object is what --json prints; main.c prints it when the command is through. */
+void print_json(const Call *call, const Json *json);
 /* "1,234,567", "12.3 MB", "3:07:05" or "0:42". */
 char *text_count(int64_t n, Arena *arena);
 char *text_bytes(double bytes, Arena *arena);

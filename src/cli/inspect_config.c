@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Data and network, as far as they can be had: data that cannot be opened is only said on stderr. */
 static Err set_up(Setup *s, const char *path, const InspectOptions *options, Arena *arena, Error *err) {
@@ -15,7 +16,9 @@ static Err set_up(Setup *s, const char *path, const InspectOptions *options, Are
     return setup_network(s, err);
 }
 
-static Err show_config(Setup *s, const char *path, const InspectOptions *options, Arena *arena, Error *err) {
+static Err show_config(Setup *s, const char *path, const Call *call, Error *err) {
+    const InspectOptions *options = call->options;
+    Arena *arena = call->arena;
     TRY(set_up(s, path, options, arena, err));
     const char *text = yaml_write(s->experiment.root, arena);
     const char *table = graph_describe(s->graph, arena);
@@ -29,7 +32,7 @@ static Err show_config(Setup *s, const char *path, const InspectOptions *options
         json_int(&j, "layers", s->graph->n);
         json_int(&j, "stride", graph_stride(s->graph));
         json_close(&j);
-        print_json(&j);
+        print_json(call, &j);
         return OK;
     }
     fputs(text, stdout);
@@ -43,9 +46,9 @@ static Err show_config(Setup *s, const char *path, const InspectOptions *options
     return OK;
 }
 
-Err inspect_config(const char *path, const InspectOptions *options, Arena *arena, Error *err) {
+Err inspect_config(const char *path, const Call *call, Error *err) {
     Setup s = {0};
-    Err code = show_config(&s, path, options, arena, err);
+    Err code = show_config(&s, path, call, err);
     setup_free(&s);
     return code;
 }
@@ -102,7 +105,9 @@ static Err show_program(Setup *s, bool training, const InspectOptions *options, 
     return OK;
 }
 
-Err inspect_program(const char *path, const InspectOptions *options, Arena *arena, Error *err) {
+Err inspect_program(const char *path, const Call *call, Error *err) {
+    const InspectOptions *options = call->options;
+    Arena *arena = call->arena;
     Setup s = {0};
     Json j = json_begin(arena);
     json_open_object(&j, NULL);
@@ -110,7 +115,7 @@ Err inspect_program(const char *path, const InspectOptions *options, Arena *aren
     if (code == OK) code = show_program(&s, true, options, &j, arena, err);
     if (code == OK) code = show_program(&s, false, options, &j, arena, err);
     json_close(&j);
-    if (code == OK && options->json) print_json(&j);
+    if (code == OK && options->json) print_json(call, &j);
     setup_free(&s);
     return code;
 }
@@ -122,6 +127,11 @@ static Err save_mask(const char *path, const Image *mask, const DataConfig *data
     uint8_t palette[MASK_IGNORE + 1][3] = {{0}};
     memcpy(palette, data->palette, sizeof *palette * (size_t)data->n_classes);
     return image_save_palette(path, mask, MASK_IGNORE + 1, (const uint8_t(*)[3])palette, err);
+}
+
+/* The picture or mask of sample i: part is "images" or "masks". */
+static const char *sample_path(const char *dir, const char *part, int64_t i, Arena *arena) {
+    return arena_printf(arena, "%s/%s/%04lld.png", dir, part, (long long)i);
 }
 
 static Err write_sample(Split *split, const char *dir, int64_t i, Arena *arena, Error *err) {
@@ -137,9 +147,8 @@ static Err write_sample(Split *split, const char *dir, int64_t i, Arena *arena, 
         code = data_to_image(data, planes, sample.image.channels, sample.image.height, sample.image.width, &picture,
                              err);
     }
-    if (code == OK) code = image_save(arena_printf(arena, "%s/images/%04lld.png", dir, (long long)i), &picture, err);
-    if (code == OK && sample.mask.data)
-        code = save_mask(arena_printf(arena, "%s/masks/%04lld.png", dir, (long long)i), &sample.mask, data, err);
+    if (code == OK) code = image_save(sample_path(dir, "images", i, arena), &picture, err);
+    if (code == OK && sample.mask.data) code = save_mask(sample_path(dir, "masks", i, arena), &sample.mask, data, err);
     block_free(planes);
     image_free(&picture);
     image_free(&sample.image);
@@ -147,8 +156,26 @@ static Err write_sample(Split *split, const char *dir, int64_t i, Arena *arena, 
     return code;
 }
 
-static Err write_samples(Split *split, const InspectOptions *options, Arena *arena, Error *err) {
+/* Nothing is written over: in DIR/images may be the very pictures that the config reads. */
+static Err check_none_there(const char *dir, int64_t n, Arena *arena, Error *err) {
+    static const char *const parts[] = {"images", "masks"};
+    struct stat info;
+    for (int64_t i = 0; i < n; i++) {
+        for (int k = 0; k < 2; k++) {
+            const char *path = sample_path(dir, parts[k], i, arena);
+            if (lstat(path, &info) == 0)
+                return err_set(err, ERR_IO, "%s is there already: choose another folder than '%s', or remove it", path,
+                               dir);
+        }
+    }
+    return OK;
+}
+
+static Err write_samples(Split *split, const Call *call, Error *err) {
+    const InspectOptions *options = call->options;
+    Arena *arena = call->arena;
     int64_t n = options->count < split_info(split)->n ? options->count : split_info(split)->n;
+    TRY(check_none_there(options->pictures, n, arena, err));
     TRY(make_folder(arena_printf(arena, "%s/images", options->pictures), err));
     if (split_info(split)->has_mask) TRY(make_folder(arena_printf(arena, "%s/masks", options->pictures), err));
     for (int64_t i = 0; i < n; i++) TRY(write_sample(split, options->pictures, i, arena, err));
@@ -158,7 +185,7 @@ static Err write_samples(Split *split, const InspectOptions *options, Arena *are
         json_string(&j, "out", options->pictures);
         json_int(&j, "pictures", n);
         json_close(&j);
-        print_json(&j);
+        print_json(call, &j);
     } else {
         printf("%lld pictures of split '%s' in %s/images%s\n", (long long)n, options->split, options->pictures,
                split_info(split)->has_mask ? ", their masks in masks" : "");
@@ -166,14 +193,15 @@ static Err write_samples(Split *split, const InspectOptions *options, Arena *are
     return OK;
 }
 
-Err inspect_pictures(const char *path, const InspectOptions *options, Arena *arena, Error *err) {
+Err inspect_pictures(const char *path, const Call *call, Error *err) {
+    const InspectOptions *options = call->options;
     Setup s;
-    TRY(setup_config(&s, path, &options->sets, arena, err));
+    TRY(setup_config(&s, path, &options->sets, call->arena, err));
     if (!split_exists(&s.experiment, options->split))
         return err_set(err, ERR_DATA, "the config has no split '%s'", options->split);
     Split *split = NULL;
     Err code = split_open(&split, &s.experiment, options->split, err);
-    if (code == OK) code = write_samples(split, options, arena, err);
+    if (code == OK) code = write_samples(split, call, err);
     split_close(split);
     return code;
 }

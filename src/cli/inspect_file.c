@@ -97,9 +97,9 @@ static void print_checkpoint(const CheckpointView *v, Arena *arena) {
     printf("\nconfig\n%s", v->config);
 }
 
-static void print_checkpoint_json(const CheckpointView *v, Arena *arena) {
+static void print_checkpoint_json(const CheckpointView *v, const Call *call) {
     const TrainState *s = &v->state;
-    Json j = json_begin(arena);
+    Json j = json_begin(call->arena);
     json_open_object(&j, NULL);
     json_string(&j, "what", "checkpoint");
     json_string(&j, "path", v->path);
@@ -130,16 +130,20 @@ static void print_checkpoint_json(const CheckpointView *v, Arena *arena) {
     json_close(&j);
     json_string(&j, "config", v->config);
     json_close(&j);
-    print_json(&j);
+    print_json(call, &j);
 }
 
-static Err inspect_checkpoint(const char *path, bool json, Arena *arena, Error *err) {
+static bool wants_json(const Call *call) {
+    return ((const InspectOptions *)call->options)->json;
+}
+
+static Err inspect_checkpoint(const char *path, const Call *call, Error *err) {
     CheckpointView view = {0};
-    TRY(read_checkpoint(&view, path, arena, err));
-    if (json)
-        print_checkpoint_json(&view, arena);
+    TRY(read_checkpoint(&view, path, call->arena, err));
+    if (wants_json(call))
+        print_checkpoint_json(&view, call);
     else
-        print_checkpoint(&view, arena);
+        print_checkpoint(&view, call->arena);
     return OK;
 }
 
@@ -207,8 +211,8 @@ static void print_dataset(const DatasetView *v, Arena *arena) {
     printf("\n");
 }
 
-static void print_dataset_json(const DatasetView *v, Arena *arena) {
-    Json j = json_begin(arena);
+static void print_dataset_json(const DatasetView *v, const Call *call) {
+    Json j = json_begin(call->arena);
     json_open_object(&j, NULL);
     json_string(&j, "what", "dataset");
     json_string(&j, "path", v->path);
@@ -229,31 +233,32 @@ static void print_dataset_json(const DatasetView *v, Arena *arena) {
     for (int c = 0; c < v->n_classes; c++) json_string(&j, NULL, v->class_names[c]);
     json_close(&j);
     json_close(&j);
-    print_json(&j);
+    print_json(call, &j);
 }
 
-static Err inspect_dataset(const H5 *file, bool json, Arena *arena, Error *err) {
+static Err inspect_dataset(const H5 *file, const Call *call, Error *err) {
     DatasetView view = {.path = h5_path(file)};
-    TRY(read_dataset(&view, file, arena, err));
-    if (json)
-        print_dataset_json(&view, arena);
+    TRY(read_dataset(&view, file, call->arena, err));
+    if (wants_json(call))
+        print_dataset_json(&view, call);
     else
-        print_dataset(&view, arena);
+        print_dataset(&view, call->arena);
     return OK;
 }
 
 /* ---- which ---- */
 
 /* A dataset file says so in its root; anything else is left to the reader of checkpoints and its messages. */
-Err inspect_hdf5(const char *path, bool json, Arena *arena, Error *err) {
+Err inspect_hdf5(const char *path, const Call *call, Error *err) {
     struct stat info;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return inspect_checkpoint(path, json, arena, err);
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return inspect_checkpoint(path, call, err);
     H5 *file = NULL;
     TRY(h5_open(&file, path, err));
     const char *format = NULL;
-    bool dataset = h5_has_attr(file, "/", "format") && h5_get_text(file, "/", "format", &format, arena, NULL) == OK &&
+    bool dataset = h5_has_attr(file, "/", "format") &&
+                   h5_get_text(file, "/", "format", &format, call->arena, NULL) == OK &&
                    strcmp(format, PACK_FORMAT) == 0;
-    Err code = dataset ? inspect_dataset(file, json, arena, err) : OK;
+    Err code = dataset ? inspect_dataset(file, call, err) : OK;
     h5_close(file);
-    return dataset ? code : inspect_checkpoint(path, json, arena, err);
+    return dataset ? code : inspect_checkpoint(path, call, err);
 }

@@ -5,6 +5,7 @@
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "data/split.h"
+#include "model/initializer.h"
 #include "model/layer.h"
 #include "model/weights.h"
 #include "train/loss.h"
@@ -137,7 +138,9 @@ static Err unknown_kind(const KindGroup *groups, const char *name, Arena *arena,
     return err_set(err, ERR_USAGE, "unknown kind '%s'; 'sandglass inspect --kinds' lists them", name);
 }
 
-Err inspect_kinds(const char *name, bool json, Arena *arena, Error *err) {
+Err inspect_kinds(const char *name, const Call *call, Error *err) {
+    bool json = ((const InspectOptions *)call->options)->json;
+    Arena *arena = call->arena;
     KindGroup groups[N_GROUPS];
     fill_groups(groups, arena);
     if (!name && !json) {
@@ -164,6 +167,6 @@ Err inspect_kinds(const char *name, bool json, Arena *arena, Error *err) {
     }
     json_close(&j);
     if (!found) return unknown_kind(groups, name, arena, err);
-    if (json) print_json(&j);
+    if (json) print_json(call, &j);
     return OK;
 }

@@ -1,6 +1,7 @@
 /* main.c - the program: finds the command, runs it, prints what went wrong, and turns the outcome into an exit code. */
 #include "cli/command.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,17 +33,44 @@ static const Command *find_command(const char *name, Error *err) {
     return NULL;
 }
 
-static Err run_command(int argc, char **argv, Arena *arena, Error *err) {
+static Err run_command(int argc, char **argv, const char **json, Arena *arena, Error *err) {
     const Command *command = find_command(argv[1], err);
     if (!command) return ERR_USAGE;
-    Call call;
+    Call call = {.arena = arena, .json = json};
     bool help;
-    TRY(options_parse(command, argc - 2, argv + 2, arena, &call, &help, err));
+    TRY(options_parse(command, argc - 2, argv + 2, &call, &help, err));
     if (help) {
         options_print_help(command, stdout);
         return OK;
     }
     return command->run(&call, err);
+}
+
+/* Whether stdout is to be JSON, also where the rest of the command line is wrong. */
+static bool wants_json(int argc, char *const *argv) {
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0) return true;
+    return false;
+}
+
+/* The one object on stdout: the command's; after a failure with the member "error" as its last, or alone. */
+static void print_answer(const char *json, Err code, const Error *err, Arena *arena) {
+    if (code == OK) {
+        if (json) puts(json);
+        return;
+    }
+    const char *words = err->used > 0 ? err->text : code == ERR_STOPPED ? "stopped before the end" : "failed";
+    size_t length = strlen(words);
+    if (length > 0 && words[length - 1] == '\n') length--;
+    Json j = json_begin(arena);
+    json_open_object(&j, NULL);
+    json_string(&j, "error", arena_strndup(arena, words, length));
+    json_close(&j);
+    size_t inside = json ? strlen(json) - 1 : 0; /* without the closing brace */
+    if (inside > 1)
+        printf("%.*s,%s\n", (int)inside, json, json_text(&j) + 1);
+    else
+        puts(json_text(&j));
 }
 
 /* Results that could not be written (a full disk, a closed pipe) are a failure too. */
@@ -62,6 +90,7 @@ static void wait_briefly(char **argv) {
 
 int main(int argc, char **argv) {
     wait_briefly(argv);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of that write, not the end of the program */
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;
@@ -76,7 +105,9 @@ int main(int argc, char **argv) {
     }
     Arena *arena = arena_new();
     Error err = ERROR_INIT;
-    Err code = run_command(argc, argv, arena, &err);
+    const char *json = NULL;
+    Err code = run_command(argc, argv, &json, arena, &err);
+    if (json || (code != OK && wants_json(argc, argv))) print_answer(json, code, &err, arena);
     if (err.used > 0) fputs(err.text, stderr);
     if (err.dropped > 0) fprintf(stderr, "(%d more not shown)\n", err.dropped);
     bool flushed = flush_stdout();

@@ -34,12 +34,13 @@ typedef struct Repeated {
 
 /* Read the option at argv[*i], and its value, which may be behind '=' or the next word. */
 static Err parse_option(const Command *command, int argc, char *const *argv, int *i, Arena *arena, void *object,
-                        Repeated *repeated, Error *err) {
+                        Repeated *repeated, bool *given, Error *err) {
     const char *word = argv[*i] + 2;
     const char *equals = strchr(word, '=');
     size_t length = equals ? (size_t)(equals - word) : strlen(word);
     const Option *option = find_option(command, word, length);
     if (!option) return unknown_option(command, word, length, arena, err);
+    given[option - command->options] = true;
     const Param *param = &option->param;
     const char *value = equals ? equals + 1 : NULL;
     if (param->type == PARAM_BOOL) {
@@ -69,8 +70,8 @@ static Err check_args(const Command *command, const Call *call, Error *err) {
     return OK;
 }
 
-Err options_parse(const Command *command, int argc, char *const *argv, Arena *arena, Call *call, bool *help,
-                  Error *err) {
+Err options_parse(const Command *command, int argc, char *const *argv, Call *call, bool *help, Error *err) {
+    Arena *arena = call->arena;
     int n_options = count_options(command);
     char *object = arena_alloc(arena, command->options_bytes);
     Repeated *repeated = ARENA_ARRAY(arena, Repeated, n_options + 1);
@@ -80,7 +81,11 @@ Err options_parse(const Command *command, int argc, char *const *argv, Arena *ar
         repeated[i].texts = ARENA_ARRAY(arena, const char *, argc + 1);
     }
     const char **args = ARENA_ARRAY(arena, const char *, argc + 1);
-    *call = (Call){.options = object, .args = args, .arena = arena};
+    bool *given = ARENA_ARRAY(arena, bool, n_options + 1);
+    call->command = command;
+    call->options = object;
+    call->given = given;
+    call->args = args;
     *help = false;
     for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) *help = true;
@@ -91,7 +96,7 @@ Err options_parse(const Command *command, int argc, char *const *argv, Arena *ar
         if (!only_args && strcmp(argv[i], "--") == 0)
             only_args = true;
         else if (!only_args && strncmp(argv[i], "--", 2) == 0)
-            TRY(parse_option(command, argc, argv, &i, arena, object, repeated, err));
+            TRY(parse_option(command, argc, argv, &i, arena, object, repeated, given, err));
         else if (!only_args && argv[i][0] == '-' && argv[i][1])
             return err_set(err, ERR_USAGE, "unknown option '%s'; 'sandglass %s --help' lists them", argv[i],
                            command->name);
@@ -106,6 +111,16 @@ Err options_parse(const Command *command, int argc, char *const *argv, Arena *ar
         list->strings = repeated[i].texts;
     }
     return check_args(command, call, err);
+}
+
+Err options_allow(const Call *call, const char *const *allowed, const char *what, Error *err) {
+    const Option *options = call->command->options;
+    for (int i = 0; options[i].param.name; i++) {
+        bool known = !call->given[i];
+        for (int k = 0; allowed[k] && !known; k++) known = strcmp(allowed[k], options[i].param.name) == 0;
+        if (!known) return err_set(err, ERR_USAGE, "--%s means nothing for %s", options[i].param.name, what);
+    }
+    return OK;
 }
 
 void options_print_help(const Command *command, FILE *out) {

@@ -1,28 +1,18 @@
 /* output.c - small things the commands share: numbers as text, folders, where configs are. */
 #include "cli/command.h"
 
+#include "config/search.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-/* SANDGLASS_CONFIGS_DIR is relative to the folder of the running program. */
 const char *find_config(const char *path, Arena *arena) {
-    if (access(path, F_OK) == 0 || path[0] == '/') return path;
-    char program[4096];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0) return path;
-    program[length] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash) *slash = '\0';
-    const char *prefix = "configs/";
-    const char *inside = strncmp(path, prefix, strlen(prefix)) == 0 ? path + strlen(prefix) : path;
-    const char *installed = arena_printf(arena, "%s/%s/%s", program, SANDGLASS_CONFIGS_DIR, inside);
-    return access(installed, F_OK) == 0 ? installed : path;
+    return config_find(path, arena);
 }
 
-void print_json(const Json *json) {
-    printf("%s\n", json_text(json));
+void print_json(const Call *call, const Json *json) {
+    *call->json = json_text(json);
 }
 
 char *text_count(int64_t n, Arena *arena) {

@@ -13,14 +13,14 @@ Err setup_config(Setup *s, const char *path, const ParamList *sets, Arena *arena
 
 Err setup_splits(Setup *s, Error *err) {
     Err first = OK;
-    const char *const *names = split_names(&s->experiment, s->arena);
-    for (int i = 0; names[i] && i < SETUP_MAX_SPLITS; i++) {
-        int k = s->n_splits++;
-        s->names[k] = names[i];
-        Err code = split_open(&s->splits[k], &s->experiment, names[i], err);
+    s->names = split_names(&s->experiment, s->arena);
+    while (s->names[s->n_splits]) s->n_splits++;
+    s->splits = ARENA_ARRAY(s->arena, Split *, s->n_splits + 1);
+    for (int i = 0; i < s->n_splits; i++) {
+        Err code = split_open(&s->splits[i], &s->experiment, s->names[i], err);
         if (code != OK && first == OK) first = code;
-        if (code == OK && strcmp(names[i], "train") == 0) {
-            s->train = s->splits[k];
+        if (code == OK && strcmp(s->names[i], "train") == 0) {
+            s->train = s->splits[i];
             s->data = *split_config(s->train);
         }
     }
@@ -92,7 +92,7 @@ Err setup_network(Setup *s, Error *err) {
     keep_first(&first, code);
     if (code != OK) return first;
     keep_first(&first, batch_shape(s, sample, &s->input, err));
-    keep_first(&first, loss_set_build(&s->losses, &s->experiment, s->graph, s->train, s->arena, err));
+    keep_first(&first, loss_set_build(&s->losses, &s->experiment, s->graph, s->train, NULL, s->arena, err));
     return first;
 }
 

@@ -9,16 +9,14 @@
 #include "train/optim.h"
 #include "train/schedule.h"
 
-enum { SETUP_MAX_SPLITS = 8 };
-
 typedef struct Setup {
     Arena *arena;
     Experiment experiment;
     DataConfig data; /* completed from the train split once that is open */
     int n_splits;
-    const char *names[SETUP_MAX_SPLITS]; /* the splits the config has, in its order */
-    Split *splits[SETUP_MAX_SPLITS];     /* NULL: could not be opened */
-    Split *train;                        /* borrowed from splits; NULL when there is none */
+    const char *const *names; /* n_splits: the splits the config has, in its order */
+    Split **splits;           /* n_splits; NULL: could not be opened */
+    Split *train;             /* borrowed from splits; NULL when there is none */
     Augment *augment;
     Graph *graph;
     LossSet losses;

@@ -2,17 +2,20 @@
 #include "config/blocks.h"
 
 #include "config/expr.h"
+#include "config/names.h"
 
-#include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_BLOCK_DEPTH = 64, MAX_LAYERS = 4096, MAX_STEPS = 20000, MAX_FLOW = 16, MAX_PARAMS = 64 };
-
-/* What flows from one entry to the next: as a rule one layer; several where a block begins with `from: [a, b]`. */
-typedef struct Flow {
-    int n, index[MAX_FLOW]; /* -1: the network's input */
-} Flow;
+enum {
+    MAX_BLOCK_DEPTH = 64,
+    MAX_LAYERS = 4096,
+    MAX_STEPS = 20000,
+    MAX_PARAMS = 64,
+    MAX_NAME = 400,       /* bytes of a full name */
+    MAX_COMPLAINTS = 1000 /* those that say the same again included */
+};
 
 /* Unnamed layers of a kind so far, within a scope. */
 typedef struct KindCount {
@@ -31,13 +34,6 @@ typedef struct Frame {
     const Node *inherited; /* common keys of the instance; NULL when none */
 } Frame;
 
-/* A name that `from:` can mean. */
-typedef struct Named {
-    const char *name;
-    Flow flow;
-    bool block;
-} Named;
-
 typedef struct Expansion {
     const Node *blocks;
     const char *const *common_keys;
@@ -45,11 +41,13 @@ typedef struct Expansion {
     Arena *arena;
     Error *err;
     Err result;
-    int n_entries, n_named;
-    LayerEntry *entries; /* grown where it is appended to, as named */
-    Named *named;
+    ExprBudget budget;
+    int n_entries;
+    LayerEntry *entries; /* grown where it is appended to */
+    NameTable names;
     int n_steps; /* entries looked at, those of blocks and groups each time */
-    bool full;   /* a limit was passed: expand no further */
+    int n_complaints;
+    bool full; /* a limit was passed: expand no further */
 } Expansion;
 
 /* Report a mistake at a place of the text, once: the same words about the same place come again with each instance. */
@@ -62,6 +60,7 @@ static void complain(Expansion *e, const Frame *frame, Mark mark, const char *wh
     vsnprintf(words, sizeof words, format, args);
     va_end(args);
     e->result = ERR_CONFIG;
+    if (++e->n_complaints > MAX_COMPLAINTS || err_is_full(e->err)) e->full = true;
     const char *said = arena_printf(e->arena, "error: %s: %s", where, words);
     if (e->err && strstr(e->err->text, said)) return;
     err_at(e->err, ERR_CONFIG, mark, "%s%s%s%s", said + 7, *frame->instance ? " (in '" : "", frame->instance,
@@ -79,9 +78,23 @@ static void *grow(void *items, size_t item_bytes, int n, Arena *arena) {
 static bool substitute(Expansion *e, const Frame *frame, const Scope *scope, const Node *node, const char *where,
                        const Node **out) {
     ExprFault fault;
-    if (expr_substitute(out, node, scope, e->arena, &fault)) return true;
+    if (expr_substitute(out, node, scope, &e->budget, e->arena, &fault)) return true;
     complain(e, frame, fault.mark, where, "%s", fault.words);
     return false;
+}
+
+/* A value as messages show it. */
+static const char *node_words(const Node *node, Arena *arena) {
+    switch (node->type) {
+    case NODE_SCALAR:
+        return arena_printf(arena, "'%.80s'", node->text);
+    case NODE_LIST:
+        return "a list";
+    case NODE_MAP:
+        return "a map";
+    default:
+        return "nothing";
+    }
 }
 
 static bool list_has(const char *const *list, const char *word) {
@@ -92,29 +105,7 @@ static bool list_has(const char *const *list, const char *word) {
 
 static const char *const structure_keys[] = {"name", "from", "if", "repeat", "layers", NULL};
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
-
-static const Named *find_named(const Expansion *e, const char *name) {
-    for (int i = 0; i < e->n_named; i++)
-        if (strcmp(e->named[i].name, name) == 0) return &e->named[i];
-    return NULL;
-}
-
-static void add_named(Expansion *e, const char *name, Flow flow, bool block) {
-    e->named = grow(e->named, sizeof *e->named, e->n_named, e->arena);
-    e->named[e->n_named++] = (Named){.name = name, .flow = flow, .block = block};
-}
-
-/* The name as seen from a scope: there first, then outwards. */
-static const Named *resolve(const Expansion *e, const char *prefix, const char *name) {
-    size_t n = strlen(prefix);
-    for (;;) {
-        const Named *found = find_named(e, arena_printf(e->arena, "%.*s%s", (int)n, prefix, name));
-        if (found || n == 0) return found;
-        for (n--; n > 0 && prefix[n - 1] != '/'; n--) {
-        }
-    }
-}
+/* ---- names ---- */
 
 static const char *auto_name(Expansion *e, Frame *frame, const char *kind) {
     KindCount *c = frame->counts;
@@ -127,25 +118,26 @@ static const char *auto_name(Expansion *e, Frame *frame, const char *kind) {
     const char *name;
     do {
         name = arena_printf(e->arena, "%s%s%d", frame->prefix, kind, ++c->count);
-    } while (find_named(e, name));
+    } while (names_find(&e->names, name));
     return name;
-}
-
-static bool name_is_valid(const char *name) {
-    for (const char *p = name; *p; p++)
-        if (!isalnum((unsigned char)*p) && !strchr("_-.", *p)) return false;
-    return *name != 0;
 }
 
 /* Full name of an entry: what `name:` says, or one by kind and number. NULL after a mistake. */
 static const char *entry_name(Expansion *e, Frame *frame, const Scope *scope, const Node *entry, const char *kind,
                               const char *where) {
     const Node *node = node_get(entry, "name");
-    if (!node || node->type == NODE_NULL) return auto_name(e, frame, kind);
-    if (!substitute(e, frame, scope, node, where, &node)) return NULL;
+    bool given = node && node->type != NODE_NULL;
+    if (given && !substitute(e, frame, scope, node, where, &node)) return NULL;
+    if (strlen(frame->prefix) + strlen(given && node->text ? node->text : kind) > MAX_NAME) {
+        complain(e, frame, entry->mark, where, "the name, with those of its blocks, has more than %d characters",
+                 MAX_NAME);
+        return NULL;
+    }
+    if (!given) return auto_name(e, frame, kind);
     if (node->type != NODE_SCALAR || !name_is_valid(node->text)) {
-        complain(e, frame, node->mark, where, "a name is made of letters, digits, '_', '-' and '.', got '%s'",
-                 node->text ? node->text : "a list or map");
+        bool dots = node->type == NODE_SCALAR && *node->text && strspn(node->text, ".") == strlen(node->text);
+        complain(e, frame, node->mark, where, "a name is made of letters, digits, '_', '-' and '.'%s, got %s",
+                 dots ? ", not of dots alone" : "", node_words(node, e->arena));
         return NULL;
     }
     if (strcmp(node->text, "input") == 0 || strcmp(node->text, "previous") == 0) {
@@ -153,12 +145,12 @@ static const char *entry_name(Expansion *e, Frame *frame, const Scope *scope, co
         return NULL;
     }
     const char *name = arena_printf(e->arena, "%s%s", frame->prefix, node->text);
-    if (!find_named(e, name)) return name;
+    if (!names_find(&e->names, name)) return name;
     complain(e, frame, node->mark, where, "the name '%s' is taken already", name);
     return NULL;
 }
 
-/* ---- sources ----------------------------------------------------------------------------------------------------- */
+/* ---- sources ---- */
 
 static bool flow_add(Flow *flow, const Flow *more) {
     for (int i = 0; i < more->n; i++) {
@@ -169,14 +161,16 @@ static bool flow_add(Flow *flow, const Flow *more) {
 }
 
 static bool unknown_source(Expansion *e, const Frame *frame, const Node *node, const char *where) {
-    const char **known = ARENA_ARRAY(e->arena, const char *, 2 * e->n_named + 1);
+    enum { N_LAST = 200 };
+    const char *known[2 * N_LAST + 1];
     int n = 0;
     size_t prefix = strlen(frame->prefix);
-    for (int i = 0; i < e->n_named; i++) {
-        const char *name = e->named[i].name;
+    for (int i = e->names.n > N_LAST ? e->names.n - N_LAST : 0; i < e->names.n; i++) {
+        const char *name = e->names.items[i].name;
         if (strncmp(name, frame->prefix, prefix) == 0) known[n++] = name + prefix;
         known[n++] = name;
     }
+    known[n] = NULL;
     const char *near = nearest_name(node->text, known);
     complain(e, frame, node->mark, where, "from: there is no layer '%s' before this one%s%s%s", node->text,
              near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
@@ -195,7 +189,7 @@ static bool add_source(Expansion *e, const Frame *frame, const Node *node, const
     } else if (strcmp(node->text, "previous") == 0) {
         flow = &frame->flow;
     } else {
-        named = resolve(e, frame->prefix, node->text);
+        named = names_resolve(&e->names, frame->prefix, node->text);
         if (!named) return unknown_source(e, frame, node, where);
         flow = &named->flow;
     }
@@ -220,7 +214,7 @@ static bool entry_sources(Expansion *e, const Frame *frame, const Scope *scope, 
     return false;
 }
 
-/* ---- common keys ------------------------------------------------------------------------------------------------- */
+/* ---- common keys ---- */
 
 /* The entry's common keys over those its block instance has, as a map; NULL when there are none. */
 static bool common_map(Expansion *e, const Frame *frame, const Scope *scope, const Node *entry, const char *where,
@@ -237,7 +231,7 @@ static bool common_map(Expansion *e, const Frame *frame, const Scope *scope, con
     return true;
 }
 
-/* ---- entries ----------------------------------------------------------------------------------------------------- */
+/* ---- entries ---- */
 
 static void expand_list(Expansion *e, Frame *frame, const Scope *scope, const Node *list, const char *where);
 
@@ -248,7 +242,10 @@ static bool entry_kind(Expansion *e, const Frame *frame, const Scope *scope, con
     if (entry->type == NODE_SCALAR) {
         if (!substitute(e, frame, scope, entry, where, &entry)) return false;
         out->name = entry->text;
-        return true;
+        if (entry->type != NODE_SCALAR)
+            complain(e, frame, out->mark, where, "expected the name of a kind of layer, got %s",
+                     node_words(entry, e->arena));
+        return entry->type == NODE_SCALAR;
     }
     for (int i = 0; i < entry->n; i++) {
         const Node *key = entry->keys[i];
@@ -283,7 +280,7 @@ static void expand_layer(Expansion *e, Frame *frame, const Scope *scope, const N
     bool good = entry_sources(e, frame, scope, entry, where, &sources);
     if (!common_map(e, frame, scope, entry, where, &layer.node) || !good || !layer.name) {
         /* The name exists all the same: its readers are not wrong. */
-        if (layer.name) add_named(e, layer.name, frame->flow, false);
+        if (layer.name) names_add(&e->names, layer.name, frame->flow, false);
         return;
     }
     if (e->n_entries == MAX_LAYERS) {
@@ -296,10 +293,10 @@ static void expand_layer(Expansion *e, Frame *frame, const Scope *scope, const N
     frame->flow = (Flow){.n = 1, .index = {e->n_entries}};
     e->entries = grow(e->entries, sizeof *e->entries, e->n_entries, e->arena);
     e->entries[e->n_entries++] = layer;
-    add_named(e, layer.name, frame->flow, false);
+    names_add(&e->names, layer.name, frame->flow, false);
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+/* ---- blocks ---- */
 
 static void scope_add(Scope *scope, const char *name, Value value) {
     scope->names[scope->n] = name;
@@ -371,7 +368,7 @@ static bool block_result(Expansion *e, const Frame *inner, const Scope *scope, c
     if (!node || node->type == NODE_NULL) return true;
     if (!substitute(e, inner, scope, node, where, &node)) return false;
     if (node->type == NODE_SCALAR) {
-        const Named *named = find_named(e, arena_printf(e->arena, "%s%s", inner->prefix, node->text));
+        const Named *named = names_find(&e->names, arena_printf(e->arena, "%s%s", inner->prefix, node->text));
         if (named) {
             *out = named->flow;
             return true;
@@ -394,10 +391,13 @@ static void expand_block(Expansion *e, Frame *frame, const Scope *scope, const N
     Frame inner = {.depth = frame->depth + 1};
     bool good = entry_sources(e, frame, scope, entry, where, &inner.input);
     good = common_map(e, frame, scope, entry, where, &inner.inherited) && good;
-    const Scope *params = bind_params(e, frame, node_get(template, "params"), use, where);
+    const Node *rows = node_get(template, "params");
+    /* check_templates has said so. */
+    bool broken = rows && ((rows->type != NODE_MAP && rows->type != NODE_NULL) || rows->n > MAX_PARAMS);
+    const Scope *params = broken ? NULL : bind_params(e, frame, rows, use, where);
     if (!name) return;
     if (!good || !params) {
-        add_named(e, name, frame->flow, true);
+        names_add(&e->names, name, frame->flow, true);
         return;
     }
     inner.instance = name;
@@ -407,15 +407,15 @@ static void expand_block(Expansion *e, Frame *frame, const Scope *scope, const N
     const Node *layers = node_get(template, "layers");
     if (layers) expand_list(e, &inner, params, layers, inside);
     block_result(e, &inner, params, template, inside, &frame->flow);
-    add_named(e, name, frame->flow, true);
+    names_add(&e->names, name, frame->flow, true);
 }
 
-/* ---- groups ------------------------------------------------------------------------------------------------------ */
+/* ---- groups ---- */
 
 static bool expression(Expansion *e, const Frame *frame, const Scope *scope, const Node *node, const char *where,
                        Value *out) {
     ExprFault fault;
-    if (expr_value(out, node, scope, e->arena, &fault)) return true;
+    if (expr_value(out, node, scope, &e->budget, e->arena, &fault)) return true;
     complain(e, frame, fault.mark, where, "%s", fault.words);
     return false;
 }
@@ -427,8 +427,7 @@ static bool condition(Expansion *e, const Frame *frame, const Scope *scope, cons
     Value value;
     if (!expression(e, frame, scope, node, where, &value)) return false;
     if (value.type == VALUE_BOOL) return value.truth;
-    complain(e, frame, node->mark, where, "if: expected true or false, got '%s'",
-             node->text ? node->text : "a list or map");
+    complain(e, frame, node->mark, where, "if: expected true or false, got %s", node_words(node, e->arena));
     return false;
 }
 
@@ -456,11 +455,11 @@ static void expand_group(Expansion *e, Frame *frame, const Scope *scope, const N
     }
     Value count = {.type = VALUE_INT, .whole = 1};
     if (repeat && !expression(e, frame, scope, repeat, where, &count)) return;
-    if (count.type == VALUE_FLOAT && count.number == (double)(int64_t)count.number)
+    if (count.type == VALUE_FLOAT && fabs(count.number) <= MAX_LAYERS && count.number == floor(count.number))
         count = (Value){.type = VALUE_INT, .whole = (int64_t)count.number};
     if (count.type != VALUE_INT || count.whole < 0 || count.whole > MAX_LAYERS) {
-        complain(e, frame, repeat->mark, where, "repeat: expected a whole number from 0 to %d, got '%s'", MAX_LAYERS,
-                 repeat->text ? repeat->text : "a list or map");
+        complain(e, frame, repeat->mark, where, "repeat: expected a whole number from 0 to %d, got %s", MAX_LAYERS,
+                 node_words(repeat, e->arena));
         return;
     }
     if (!entry_sources(e, frame, scope, entry, where, &frame->flow)) return;
@@ -508,7 +507,7 @@ static void expand_list(Expansion *e, Frame *frame, const Scope *scope, const No
         expand_entry(e, frame, scope, list->items[i], arena_printf(e->arena, "%s.layers[%d]", where, i));
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 /* Keys of the templates, whether they are used or not. */
 static void check_templates(Expansion *e, const Frame *top) {
@@ -529,6 +528,11 @@ static void check_templates(Expansion *e, const Frame *top) {
             complain(e, top, key->mark, where, "unknown key '%s'%s%s%s", key->text, near ? ", did you mean '" : "",
                      near ? near : "", near ? "'?" : "");
         }
+        if (!name_is_valid(e->blocks->keys[i]->text) || strlen(e->blocks->keys[i]->text) > MAX_NAME / 4)
+            complain(e, top, e->blocks->keys[i]->mark, where,
+                     "a block's name is made of letters, digits, '_', '-' and '.', at most %d of them", MAX_NAME / 4);
+        if (params && params->type == NODE_MAP && params->n > MAX_PARAMS)
+            complain(e, top, params->mark, where, "params: at most %d, got %d", MAX_PARAMS, params->n);
         if (!node_get(template, "layers")) complain(e, top, template->mark, where, "the block has no 'layers'");
         if (params && params->type != NODE_MAP && params->type != NODE_NULL)
             complain(e, top, params->mark, where, "params: expected a map of names and defaults");
@@ -559,10 +563,10 @@ static const Scope *model_params(Expansion *e, const Frame *top, const Node *mod
 
 /* Pairs of names for those blocks that stand for one layer. */
 static const char *const *make_aliases(const Expansion *e) {
-    const char **aliases = ARENA_ARRAY(e->arena, const char *, 2 * e->n_named + 1);
+    const char **aliases = ARENA_ARRAY(e->arena, const char *, 2 * e->names.n + 1);
     int n = 0;
-    for (int i = 0; i < e->n_named; i++) {
-        const Named *named = &e->named[i];
+    for (int i = 0; i < e->names.n; i++) {
+        const Named *named = &e->names.items[i];
         if (!named->block || named->flow.n != 1 || named->flow.index[0] < 0) continue;
         aliases[n++] = named->name;
         aliases[n++] = e->entries[named->flow.index[0]].name;
@@ -572,7 +576,12 @@ static const char *const *make_aliases(const Expansion *e) {
 
 Err blocks_expand(LayerList *out, const Node *model, const Node *blocks, const char *const *common_keys, Arena *arena,
                   Error *err) {
-    Expansion e = {.blocks = blocks, .common_keys = common_keys, .arena = arena, .err = err};
+    Expansion e = {.blocks = blocks,
+                   .common_keys = common_keys,
+                   .arena = arena,
+                   .err = err,
+                   .budget = EXPR_BUDGET_INIT,
+                   .names = {.arena = arena}};
     Frame top = {.instance = "", .prefix = "", .input = {.n = 1, .index = {-1}}, .flow = {.n = 1, .index = {-1}}};
     check_templates(&e, &top);
     e.globals = model_params(&e, &top, model);

@@ -16,7 +16,8 @@ const Param train_params[] = {
     {"seed", PARAM_INT, ROW(seed), "1", 0, 9e18, NULL, "of everything random in the run"},
     {"max_seconds", PARAM_FLOAT, ROW(max_seconds), "0", 0, ANY_COUNT, NULL,
      "stop, resumably, after this long; 0: no limit"},
-    {"accumulate", PARAM_INT, ROW(accumulate), "1", 1, 65536, NULL, "batches whose gradients make one step"},
+    {"accumulate", PARAM_INT, ROW(accumulate), "1", 1, 65536, NULL,
+     "batches that make one step; each counts by its number of samples"},
     {"clip_norm", PARAM_FLOAT, ROW(clip_norm), "0", 0, ANY_COUNT, NULL,
      "scale the whole gradient down to this norm; 0: off"},
     {"clip_value", PARAM_FLOAT, ROW(clip_value), "0", 0, ANY_COUNT, NULL, "limit each element of the gradient; 0: off"},
@@ -92,16 +93,13 @@ static Err expect_map(const Node *node, const char *what, Error *err) {
                   node->type == NODE_LIST ? "a list" : "a single value");
 }
 
-/* data.root as the file or --set gives it, else the environment's, else data/; written into the tree. */
-static void resolve_root(Node *data, Arena *arena) {
+/* data.root as the file or --set gives it, else the environment's, else data/. The tree stays as it is: a checkpoint
+ * is not to carry the folder of the machine it was made on, unless the config says so itself. */
+static const char *resolve_root(const Node *data, Arena *arena) {
     const Node *root = node_get(data, "root");
-    if (root && root->type != NODE_NULL) return;
+    if (root && root->type == NODE_SCALAR) return root->text;
     const char *environment = getenv("SANDGLASS_DATA");
-    bool given = environment && *environment;
-    Source *source = ARENA_NEW(arena, Source);
-    source->name = given ? "SANDGLASS_DATA" : "data.root";
-    Node *node = node_new_scalar(arena, (Mark){.source = source}, given ? environment : "data");
-    node_put(data, "root", node, arena);
+    return environment && *environment ? arena_strdup(arena, environment) : "data";
 }
 
 /* config_fill lets a key `kind` pass, which these sections do not have. */
@@ -146,8 +144,7 @@ static Err fill_experiment(Experiment *out, const char *name, Node *root, Arena 
         top.name = default_name(name, arena);
         node_put(root, "name", node_new_scalar(arena, root->mark, top.name), arena);
     }
-    Node *data = node_get(root, "data");
-    if (data && data->type == NODE_MAP) resolve_root(data, arena);
+    out->data_root = resolve_root(top.data, arena);
     out->name = top.name;
     out->task = (Task)top.task;
     out->model = top.model;

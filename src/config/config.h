@@ -44,8 +44,9 @@ typedef struct TrainConfig {
 typedef struct Experiment {
     const char *name; /* default: the file's path without configs/ and .yaml, '/' turned to '-' */
     Task task;
-    const Node *model; /* input:, layers:, output(s): - model/graph.h */
-    const Node *data;  /* data/split.h */
+    const Node *model;     /* input:, layers:, output(s): - model/graph.h */
+    const Node *data;      /* data/split.h */
+    const char *data_root; /* folder that the data's file names start from */
     const Node *blocks;
     const Node
         *root; /* the whole resolved tree: extends merged, --set applied, as config.yaml and checkpoints hold it */
@@ -54,9 +55,8 @@ typedef struct Experiment {
 
 extern const Param train_params[];
 
-/* Read a config file, apply `n_sets` assignments, check and fill. data.root is resolved here and written into the tree:
- * --set, else the file's own, else the environment's SANDGLASS_DATA, else "data". On failure err lists up to 20
- * mistakes. */
+/* Read a config file, apply `n_sets` assignments, check and fill. data_root is resolved here: data.root by --set,
+ * else the file's own, else the environment's SANDGLASS_DATA, else "data". On failure err lists up to 20 mistakes. */
 Err config_load_file(Experiment *out, const char *path, int n_sets, const char *const *sets, Arena *arena, Error *err);
 /* The same from text, for the config that a checkpoint carries. */
 Err config_load_text(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,

@@ -1,13 +1,14 @@
 /* expr.c - the expressions in `${...}`: a recursive descent parser that computes as it reads. */
 #include "config/expr.h"
 
-#include <ctype.h>
+#include "base/number.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NESTING = 64, MAX_NAMES = 256, MAX_ARGS = 16 };
+enum { MAX_NESTING = 64, MAX_NAMES = 256, MAX_ARGS = 16, MAX_TEXT = 1 << 16, MAX_VALUE_DEPTH = 100 };
 
 typedef struct Parser {
     const Node *at; /* the scalar */
@@ -16,11 +17,26 @@ typedef struct Parser {
     int skip;     /* > 0: read without computing (the side of and/or that does not count) */
     int nesting;
     const Scope *scope;
+    ExprBudget *budget;
     Arena *arena;
     ExprFault *fault;
 } Parser;
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- characters, whatever the locale says ---- */
+
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool is_word_char(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* ---- messages ---- */
 
 /* The place of byte `offset` of a scalar's text. Exact where the text stands in the source as it is. */
 static Mark mark_inside(const Node *node, size_t offset) {
@@ -53,12 +69,25 @@ static bool fault_at(Parser *p, size_t offset, const char *format, ...) {
     return false;
 }
 
+/* Take what is read or made from the budget. */
+static bool spend(Parser *p, size_t at, int64_t nodes, size_t bytes) {
+    p->budget->nodes -= nodes;
+    p->budget->bytes -= (int64_t)bytes;
+    if (p->budget->nodes >= 0 && p->budget->bytes >= 0) return true;
+    return fault_at(p, at, "the expressions make more than %d values or %d MB of text", EXPR_MAX_NODES,
+                    EXPR_MAX_BYTES >> 20);
+}
+
+static bool check_length(Parser *p, size_t at, size_t bytes) {
+    return bytes <= MAX_TEXT ? true : fault_at(p, at, "the text becomes longer than %d bytes", MAX_TEXT);
+}
+
 static const char *value_words(Value v, Arena *arena) {
     switch (v.type) {
     case VALUE_INT:
         return arena_printf(arena, "%lld", (long long)v.whole);
     case VALUE_FLOAT:
-        return arena_printf(arena, "%.10g", v.number);
+        return number_format(arena_alloc(arena, NUMBER_BYTES), v.number, 10);
     case VALUE_BOOL:
         return v.truth ? "true" : "false";
     case VALUE_TEXT:
@@ -68,7 +97,7 @@ static const char *value_words(Value v, Arena *arena) {
     }
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* ---- values ---- */
 
 static Value whole_value(int64_t whole) {
     return (Value){.type = VALUE_INT, .whole = whole};
@@ -93,27 +122,23 @@ static double as_float(Value v) {
 Value value_of_node(const Node *node) {
     if (node->type != NODE_SCALAR) return (Value){.type = VALUE_NODE, .node = node};
     const char *text = node->text;
-    if (!node->quoted && *text && !isspace((unsigned char)*text)) {
+    if (!node->quoted && *text && !is_space(*text)) {
         char *end;
         long long whole = strtoll(text, &end, 10);
         if (!*end && strlen(text) < 19) return whole_value(whole);
-        double number = strtod(text, &end);
-        if (!*end && strspn(text, "0123456789+-.eE") == strlen(text) && isfinite(number)) return float_value(number);
+        double number;
+        if (number_parse(text, &number)) return float_value(number);
         if (strcmp(text, "true") == 0 || strcmp(text, "yes") == 0 || strcmp(text, "on") == 0) return bool_value(true);
         if (strcmp(text, "false") == 0 || strcmp(text, "no") == 0 || strcmp(text, "off") == 0) return bool_value(false);
     }
     return (Value){.type = VALUE_TEXT, .text = text};
 }
 
-/* ---- reading tokens ---------------------------------------------------------------------------------------------- */
+/* ---- reading tokens ---- */
 
 static char peek(Parser *p) {
-    while (p->pos < p->end && isspace((unsigned char)p->at->text[p->pos])) p->pos++;
+    while (p->pos < p->end && is_space(p->at->text[p->pos])) p->pos++;
     return p->pos < p->end ? p->at->text[p->pos] : 0;
-}
-
-static bool is_word_char(char c) {
-    return isalnum((unsigned char)c) || c == '_';
 }
 
 /* Take an operator or keyword when it comes next. */
@@ -134,7 +159,7 @@ static bool expect(Parser *p, const char *token) {
                     arena_strndup(p->arena, p->at->text + p->pos, p->end - p->pos));
 }
 
-/* ---- operators --------------------------------------------------------------------------------------------------- */
+/* ---- operators ---- */
 
 static bool want_numbers(Parser *p, size_t at, const char *op, Value a, Value b) {
     if (is_number(a) && is_number(b)) return true;
@@ -180,6 +205,8 @@ static bool whole_arithmetic(Parser *p, size_t at, const char *op, Value *a, Val
 static bool arithmetic(Parser *p, size_t at, const char *op, Value *a, Value b) {
     if (p->skip) return true;
     if (op[0] == '+' && a->type == VALUE_TEXT && b.type == VALUE_TEXT) {
+        size_t n = strlen(a->text) + strlen(b.text);
+        if (!check_length(p, at, n) || !spend(p, at, 0, n)) return false;
         a->text = arena_printf(p->arena, "%s%s", a->text, b.text);
         return true;
     }
@@ -226,7 +253,7 @@ static bool want_bool(Parser *p, size_t at, const char *op, Value v) {
     return fault_at(p, at, "'%s' needs true or false, got %s", op, value_words(v, p->arena));
 }
 
-/* ---- grammar ----------------------------------------------------------------------------------------------------- */
+/* ---- grammar ---- */
 
 static bool parse_or(Parser *p, Value *out);
 
@@ -335,8 +362,8 @@ static bool parse_primary(Parser *p, Value *out) {
     char c = peek(p);
     p->token = p->pos;
     if (take(p, "(")) return parse_or(p, out) && expect(p, ")");
-    if (isdigit((unsigned char)c) || c == '.') return parse_number(p, out);
-    if (isalpha((unsigned char)c) || c == '_') return parse_name(p, out);
+    if (is_digit(c) || c == '.') return parse_number(p, out);
+    if (is_word_char(c)) return parse_name(p, out);
     if (c == '\'' || c == '"') return parse_text(p, out);
     if (!c) return fault_at(p, p->pos, "the expression ends where a value is wanted");
     return fault_at(p, p->pos, "expected a value before '%.20s'",
@@ -448,17 +475,16 @@ static bool parse_or(Parser *p, Value *out) {
     return parse_logic(p, out, parse_and, "or", true);
 }
 
-/* ---- entry points ------------------------------------------------------------------------------------------------ */
+/* ---- entry points ---- */
 
 /* at->text[begin, end) as one expression. */
-static bool evaluate(Value *out, const Node *at, size_t begin, size_t end, const Scope *scope, Arena *arena,
-                     ExprFault *fault) {
-    Parser p = {.at = at, .pos = begin, .end = end, .scope = scope, .arena = arena, .fault = fault};
-    if (!parse_or(&p, out)) return false;
-    if (peek(&p))
-        return fault_at(&p, p.pos, "expected an operator before '%.20s'",
-                        arena_strndup(arena, at->text + p.pos, end - p.pos));
-    return true;
+static bool evaluate(Value *out, Parser *p, size_t begin, size_t end) {
+    p->pos = begin;
+    p->end = end;
+    if (!parse_or(p, out)) return false;
+    if (!peek(p)) return true;
+    return fault_at(p, p->pos, "expected an operator before '%.20s'",
+                    arena_strndup(p->arena, p->at->text + p->pos, end - p->pos));
 }
 
 /* End (behind the brace) of the `${...}` that begins at `begin`; 0 when it does not end. Texts may hold braces. */
@@ -476,96 +502,142 @@ static size_t placeholder_end(const char *text, size_t begin) {
     return 0;
 }
 
-bool expr_value(Value *out, const Node *node, const Scope *scope, Arena *arena, ExprFault *fault) {
+bool expr_value(Value *out, const Node *node, const Scope *scope, ExprBudget *budget, Arena *arena, ExprFault *fault) {
     if (node->type != NODE_SCALAR) {
         *out = value_of_node(node);
         return true;
     }
+    Parser p = {.at = node, .scope = scope, .budget = budget, .arena = arena, .fault = fault};
     size_t n = strlen(node->text);
-    if (strncmp(node->text, "${", 2) == 0 && placeholder_end(node->text, 0) == n)
-        return evaluate(out, node, 2, n - 1, scope, arena, fault);
-    return evaluate(out, node, 0, n, scope, arena, fault);
+    if (!spend(&p, 0, 1, n)) return false;
+    bool marked = strncmp(node->text, "${", 2) == 0 && placeholder_end(node->text, 0) == n;
+    return marked ? evaluate(out, &p, 2, n - 1) : evaluate(out, &p, 0, n);
 }
 
 static const char *value_text(Value v, Arena *arena) {
     if (v.type == VALUE_TEXT) return v.text;
     if (v.type != VALUE_FLOAT) return value_words(v, arena);
     if (v.number == floor(v.number) && fabs(v.number) < 1e15) return arena_printf(arena, "%.0f", v.number);
-    /* As few digits as read back to the same number. */
-    const char *text = "";
-    for (int digits = 15; digits <= 17; digits++) {
-        text = arena_printf(arena, "%.*g", digits, v.number);
-        if (strtod(text, NULL) == v.number) break;
-    }
-    return text;
+    return number_format_exact(arena_alloc(arena, NUMBER_BYTES), v.number, 15);
 }
 
-static Node *node_of_value(Value v, Mark mark, Arena *arena) {
+/* What a walk over a tree finds. */
+typedef struct TreeSize {
+    int64_t nodes;
+    size_t bytes; /* of scalars */
+    int depth;
+    bool placeholders;
+} TreeSize;
+
+static void measure(const Node *node, int depth, TreeSize *size) {
+    size->nodes++;
+    if (depth > size->depth) size->depth = depth;
+    if (node->type == NODE_SCALAR) {
+        size->bytes += strlen(node->text);
+        size->placeholders = size->placeholders || strstr(node->text, "${") != NULL;
+    }
+    for (int i = 0; i < node->n; i++) measure(node->items[i], depth + 1, size);
+}
+
+/* A scalar that is one `${}`: the value as a node of its own. */
+static bool value_to_node(const Node **out, Value v, Parser *p) {
     Node *node;
     if (v.type == VALUE_NODE) {
-        node = node_copy(v.node, arena);
+        TreeSize size = {0};
+        measure(v.node, 0, &size);
+        if (!spend(p, 0, size.nodes, 0)) return false;
+        if (size.depth > MAX_VALUE_DEPTH)
+            return fault_at(p, 0, "the value becomes nested more than %d deep", MAX_VALUE_DEPTH);
+        node = node_copy(v.node, p->arena);
     } else {
-        node = node_new_scalar(arena, mark, value_text(v, arena));
+        node = node_new_scalar(p->arena, p->at->mark, value_text(v, p->arena));
         node->quoted = v.type == VALUE_TEXT;
     }
-    node->mark = mark;
-    return node;
+    node->mark = p->at->mark;
+    *out = node;
+    return true;
 }
 
-static bool substitute_scalar(const Node **out, const Node *node, const Scope *scope, Arena *arena, ExprFault *fault) {
-    const char *text = node->text;
-    size_t n = strlen(text);
-    const char *result = "";
-    size_t copied = 0; /* of text */
+/* A text put together of pieces. */
+typedef struct Pieces {
+    char *text;
+    size_t used, capacity;
+} Pieces;
+
+static bool add_piece(Pieces *pieces, const char *text, size_t n, Parser *p, size_t at) {
+    if (!check_length(p, at, pieces->used + n) || !spend(p, at, 0, n)) return false;
+    if (pieces->used + n + 1 > pieces->capacity) {
+        size_t capacity = 2 * (pieces->used + n + 1);
+        char *larger = arena_alloc(p->arena, capacity);
+        if (pieces->used > 0) memcpy(larger, pieces->text, pieces->used);
+        pieces->text = larger;
+        pieces->capacity = capacity;
+    }
+    memcpy(pieces->text + pieces->used, text, n);
+    pieces->used += n;
+    pieces->text[pieces->used] = 0;
+    return true;
+}
+
+static bool substitute_scalar(const Node **out, Parser *p) {
+    const char *text = p->at->text;
+    size_t n = strlen(text), copied = 0; /* of text */
+    Pieces result = {0};
     for (const char *dollar = text; (dollar = strstr(dollar, "${"));) {
         size_t begin = (size_t)(dollar - text);
         if (begin > copied && dollar[-1] == '$') { /* "$${" */
-            result = arena_printf(arena, "%s%.*s${", result, (int)(begin - 1 - copied), text + copied);
+            if (!add_piece(&result, text + copied, begin - 1 - copied, p, begin)) return false;
+            if (!add_piece(&result, "${", 2, p, begin)) return false;
             copied = begin + 2;
             dollar += 2;
             continue;
         }
-        Parser whole = {.at = node, .fault = fault};
         size_t end = placeholder_end(text, begin);
-        if (!end) return fault_at(&whole, begin, "'${' without '}'");
+        if (!end) return fault_at(p, begin, "'${' without '}'");
         Value value;
-        if (!evaluate(&value, node, begin + 2, end - 1, scope, arena, fault)) return false;
-        if (begin == 0 && end == n) {
-            *out = node_of_value(value, node->mark, arena);
-            return true;
-        }
+        if (!evaluate(&value, p, begin + 2, end - 1)) return false;
+        if (begin == 0 && end == n) return value_to_node(out, value, p);
         if (value.type == VALUE_NODE)
-            return fault_at(&whole, begin, "%s cannot be put into a text", value_words(value, arena));
-        result = arena_printf(arena, "%s%.*s%s", result, (int)(begin - copied), text + copied,
-                              value_text(value, arena));
+            return fault_at(p, begin, "%s cannot be put into a text", value_words(value, p->arena));
+        const char *piece = value_text(value, p->arena);
+        if (!add_piece(&result, text + copied, begin - copied, p, begin)) return false;
+        if (!add_piece(&result, piece, strlen(piece), p, begin)) return false;
         copied = end;
         dollar = text + end;
     }
-    Node *copy = node_copy(node, arena);
-    copy->text = arena_printf(arena, "%s%s", result, text + copied);
+    if (!add_piece(&result, text + copied, n - copied, p, 0)) return false;
+    Node *copy = arena_copy(p->arena, p->at, sizeof *copy);
+    copy->text = result.text;
     copy->quoted = true;
     *out = copy;
     return true;
 }
 
-static bool has_placeholder(const Node *node) {
-    if (node->type == NODE_SCALAR) return strstr(node->text, "${") != NULL;
-    for (int i = 0; i < node->n; i++)
-        if (has_placeholder(node->items[i])) return true;
-    return false;
-}
-
-bool expr_substitute(const Node **out, const Node *node, const Scope *scope, Arena *arena, ExprFault *fault) {
+static bool substitute_tree(const Node **out, const Node *node, const Parser *spec) {
     *out = node;
-    if (!has_placeholder(node)) return true;
-    if (node->type == NODE_SCALAR) return substitute_scalar(out, node, scope, arena, fault);
-    Node *copy = arena_copy(arena, node, sizeof *node);
-    copy->items = ARENA_ARRAY(arena, Node *, node->n);
+    if (node->type == NODE_SCALAR && strstr(node->text, "${")) {
+        Parser p = *spec;
+        p.at = node;
+        return substitute_scalar(out, &p);
+    }
+    if (node->n == 0) return true;
+    Node *copy = arena_copy(spec->arena, node, sizeof *node);
+    copy->items = ARENA_ARRAY(spec->arena, Node *, node->n);
     for (int i = 0; i < node->n; i++) {
         const Node *item;
-        if (!expr_substitute(&item, node->items[i], scope, arena, fault)) return false;
+        if (!substitute_tree(&item, node->items[i], spec)) return false;
         copy->items[i] = (Node *)item;
     }
     *out = copy;
     return true;
+}
+
+bool expr_substitute(const Node **out, const Node *node, const Scope *scope, ExprBudget *budget, Arena *arena,
+                     ExprFault *fault) {
+    Parser p = {.at = node, .scope = scope, .budget = budget, .arena = arena, .fault = fault};
+    TreeSize size = {0};
+    measure(node, 0, &size);
+    *out = node;
+    if (!spend(&p, 0, size.nodes, size.bytes)) return false;
+    return size.placeholders ? substitute_tree(out, node, &p) : true;
 }

@@ -38,14 +38,24 @@ typedef struct ExprFault {
     char words[256];
 } ExprFault;
 
+/* How much the expressions of one config may still read and make: `a: ${b + b}`, `b: ${c + c}` ... would grow without
+ * end. */
+enum { EXPR_MAX_NODES = 1000000, EXPR_MAX_BYTES = 16 << 20 };
+typedef struct ExprBudget {
+    int64_t nodes, bytes;
+} ExprBudget;
+#define EXPR_BUDGET_INIT                                                                                               \
+    { .nodes = EXPR_MAX_NODES, .bytes = EXPR_MAX_BYTES }
+
 /* What a node means as a value: 3, 0.5, true, text; a quoted scalar is text whatever it looks like. */
 Value value_of_node(const Node *node);
 
 /* The value of a scalar that is one `${EXPR}`, or, without `${`, EXPR itself: what `if:` and `repeat:` hold. */
-bool expr_value(Value *out, const Node *node, const Scope *scope, Arena *arena, ExprFault *fault);
+bool expr_value(Value *out, const Node *node, const Scope *scope, ExprBudget *budget, Arena *arena, ExprFault *fault);
 
 /* A copy of the node with every `${}` in its scalars replaced ("$${" stands for a plain "${"). Marks stay those of
  * `node`. Without any `${}` *out is `node` itself. */
-bool expr_substitute(const Node **out, const Node *node, const Scope *scope, Arena *arena, ExprFault *fault);
+bool expr_substitute(const Node **out, const Node *node, const Scope *scope, ExprBudget *budget, Arena *arena,
+                     ExprFault *fault);
 
 #endif

@@ -87,6 +87,7 @@ static bool join_names(const char *const *names, char *text, size_t bytes) {
 }
 
 static Err unknown_key(const FillSpec *spec, const Node *key, Error *err) {
+    if (!err || err_is_full(err)) return err_at(err, ERR_CONFIG, key->mark, "unknown key");
     const char *known[MAX_KNOWN + 1];
     int n = 0;
     for (int i = 0; i < FILL_MAX; i++)
@@ -177,7 +178,7 @@ Err config_fill(const FillSpec *spec, Arena *arena, Error *err) {
     return result == OK ? code : result;
 }
 
-/* ---- kinds ------------------------------------------------------------------------------------------------------- */
+/* ---- kinds ---- */
 
 Err config_kind(KindRef *out, const Node *node, const char *what, Error *err) {
     *out = (KindRef){.mark = node->mark};

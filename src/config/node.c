@@ -70,7 +70,7 @@ Node *node_copy(const Node *node, Arena *arena) {
     return copy;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 typedef struct Writer {
     Arena *arena;

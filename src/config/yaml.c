@@ -1,25 +1,50 @@
 /* yaml.c - YAML text to trees: libyaml's documents to nodes with marks, `extends:` merged, --set applied.
  *
  * The library composes anchors and aliases; here an alias becomes a copy, so that a tree can be changed in one place.
- * Limits on depth and size keep a text with aliases of aliases from growing without end.
+ * Limits keep small files from becoming large trees (aliases of aliases, files that extend many others) and the work
+ * on a text in proportion to its size: the library's grows with the square of the depth and of the anchors, ours with
+ * the square of a map's keys.
  */
 #include "config/yaml.h"
+
+#include "base/utf8.h"
+#include "config/search.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <yaml.h>
 
-enum { MAX_DEPTH = 100, MAX_NODES = 200000, MAX_FILE_BYTES = 16 << 20, MAX_EXTENDS = 16 };
+enum {
+    MAX_DEPTH = 100,
+    MAX_KEYS = 2000,      /* of one map */
+    MAX_KEY_BYTES = 1000, /* of one key */
+    MAX_ANCHORS = 1000,   /* of one text */
+    MAX_DIRECTIVES = 16,  /* of one text */
+    MAX_TOKENS = 1000000, /* of one text */
+    MAX_FILE_BYTES = 8 << 20,
+    MAX_EXTENDS = 16,         /* files on the way to a file */
+    MAX_FILES = 64,           /* all files of a config */
+    MAX_NODES = 200000,       /* in all files of a config, aliases copied */
+    MAX_TEXT_BYTES = 16 << 20 /* likewise */
+};
+
+/* What a config's files have brought so far. */
+typedef struct Load {
+    int n_files, n_nodes;
+    size_t text_bytes;
+    Arena *arena;
+} Load;
 
 /* A document being turned into nodes. */
 typedef struct Reader {
     yaml_document_t document;
     const Source *source;
     bool flat; /* from --set: all marks mean the whole source */
-    int n_nodes;
+    Load *load;
     Arena *arena;
     Error *err;
 } Reader;
@@ -36,9 +61,14 @@ static bool is_null_text(const char *text) {
     return false;
 }
 
-static Node *read_scalar(Reader *r, const yaml_node_t *from) {
-    Node *node = ARENA_NEW(r->arena, Node);
+static Err read_scalar(Node **out, Reader *r, const yaml_node_t *from) {
+    Node *node = *out = ARENA_NEW(r->arena, Node);
     node->mark = reader_mark(r, from->start_mark);
+    if (memchr(from->data.scalar.value, 0, from->data.scalar.length))
+        return err_at(r->err, ERR_CONFIG, node->mark, "a text with a byte of value 0 in it");
+    r->load->text_bytes += from->data.scalar.length;
+    if (r->load->text_bytes > MAX_TEXT_BYTES)
+        return err_at(r->err, ERR_CONFIG, node->mark, "more than %d MB of text", MAX_TEXT_BYTES >> 20);
     node->quoted = from->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     node->text = arena_strndup(r->arena, (const char *)from->data.scalar.value, from->data.scalar.length);
     node->type = NODE_SCALAR;
@@ -46,7 +76,7 @@ static Node *read_scalar(Reader *r, const yaml_node_t *from) {
         node->type = NODE_NULL;
         node->text = NULL;
     }
-    return node;
+    return OK;
 }
 
 static Err read_node(Node **out, Reader *r, int index, int depth);
@@ -60,6 +90,10 @@ static Err read_list(Node *node, Reader *r, const yaml_node_t *from, int depth) 
     return OK;
 }
 
+static Err too_many_keys(const Node *map, Error *err) {
+    return err_at(err, ERR_CONFIG, map->mark, "a map of more than %d keys", MAX_KEYS);
+}
+
 /* `<<: *base` (a map or a list of maps): pairs of base that the map has not itself. */
 static Err merge_key(Node *node, const Node *base, Reader *r) {
     if (base->type == NODE_LIST) {
@@ -67,8 +101,10 @@ static Err merge_key(Node *node, const Node *base, Reader *r) {
         return OK;
     }
     if (base->type != NODE_MAP) return err_at(r->err, ERR_CONFIG, base->mark, "'<<' wants a map, or a list of maps");
-    for (int i = 0; i < base->n; i++)
+    for (int i = 0; i < base->n; i++) {
+        if (node->n > MAX_KEYS) return too_many_keys(node, r->err);
         if (!node_get(node, base->keys[i]->text)) node_put(node, base->keys[i]->text, base->items[i], r->arena);
+    }
     return OK;
 }
 
@@ -78,21 +114,29 @@ static Node *find_key(const Node *map, const char *key) {
     return NULL;
 }
 
+static Err read_key(Node **out, Reader *r, const yaml_node_t *from) {
+    Mark mark = reader_mark(r, from->start_mark);
+    if (from->type != YAML_SCALAR_NODE) return err_at(r->err, ERR_CONFIG, mark, "a key must be a simple text");
+    if (from->data.scalar.length > MAX_KEY_BYTES)
+        return err_at(r->err, ERR_CONFIG, mark, "a key of more than %d bytes", MAX_KEY_BYTES);
+    TRY(read_scalar(out, r, from));
+    if (!(*out)->text) (*out)->text = "~";
+    (*out)->type = NODE_SCALAR;
+    return OK;
+}
+
 static Err read_map(Node *node, Reader *r, const yaml_node_t *from, int depth) {
     const yaml_node_pair_t *pairs = from->data.mapping.pairs.start;
     int n = (int)(from->data.mapping.pairs.top - pairs);
     node->type = NODE_MAP;
+    if (n > MAX_KEYS) return too_many_keys(node, r->err);
     node->keys = ARENA_ARRAY(r->arena, Node *, n);
     node->items = ARENA_ARRAY(r->arena, Node *, n);
     const Node **merged = ARENA_ARRAY(r->arena, const Node *, n);
     int n_merged = 0;
     for (int i = 0; i < n; i++) {
-        const yaml_node_t *key_from = yaml_document_get_node(&r->document, pairs[i].key);
-        if (key_from->type != YAML_SCALAR_NODE)
-            return err_at(r->err, ERR_CONFIG, reader_mark(r, key_from->start_mark), "a key must be a simple text");
-        Node *key = read_scalar(r, key_from), *value;
-        if (!key->text) key->text = "~";
-        key->type = NODE_SCALAR;
+        Node *key, *value;
+        TRY(read_key(&key, r, yaml_document_get_node(&r->document, pairs[i].key)));
         TRY(read_node(&value, r, pairs[i].value, depth + 1));
         if (!key->quoted && strcmp(key->text, "<<") == 0) {
             merged[n_merged++] = value;
@@ -116,26 +160,25 @@ static Err read_node(Node **out, Reader *r, int index, int depth) {
     const yaml_node_t *from = yaml_document_get_node(&r->document, index);
     Mark mark = reader_mark(r, from->start_mark);
     if (depth > MAX_DEPTH) return err_at(r->err, ERR_CONFIG, mark, "nested more than %d deep", MAX_DEPTH);
-    if (++r->n_nodes > MAX_NODES) return err_at(r->err, ERR_CONFIG, mark, "more than %d values", MAX_NODES);
-    if (from->type == YAML_SCALAR_NODE) {
-        *out = read_scalar(r, from);
-        return OK;
-    }
+    if (++r->load->n_nodes > MAX_NODES) return err_at(r->err, ERR_CONFIG, mark, "more than %d values", MAX_NODES);
+    if (from->type == YAML_SCALAR_NODE) return read_scalar(out, r, from);
     *out = ARENA_NEW(r->arena, Node);
     (*out)->mark = mark;
     return from->type == YAML_SEQUENCE_NODE ? read_list(*out, r, from, depth) : read_map(*out, r, from, depth);
 }
 
-/* ---- libyaml's own errors ---------------------------------------------------------------------------------------- */
+/* ---- libyaml's own errors ---- */
 
 static Mark mark_of_offset(const Source *source, const char *text, size_t offset) {
     Mark mark = {.source = source, .line = 1, .column = 1};
-    for (size_t i = 0; i < offset && text[i]; i++) {
+    for (size_t i = 0; i < offset && text[i];) {
         mark.column++;
         if (text[i] == '\n') {
             mark.line++;
             mark.column = 1;
         }
+        int n = utf8_length(text + i);
+        i += n > 0 ? (size_t)n : 1;
     }
     return mark;
 }
@@ -174,12 +217,86 @@ static Err expect_end(const Reader *r, yaml_parser_t *parser, const char *text) 
     return more ? err_at(r->err, ERR_CONFIG, reader_mark(r, at), "a second YAML document starts here") : OK;
 }
 
+/* ---- what is looked at before the library makes a document ---- */
+
+/* libyaml would take UTF-16 too, but places are counted in the bytes of the file. */
+static Err check_bytes(const Reader *r, const char *text, size_t length) {
+    Mark whole = {.source = r->source};
+    bool marked = length >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0);
+    bool wide = length >= 4 && (!text[0] == !text[2]) && (!text[1] == !text[3]) && (!text[0] != !text[1]);
+    if (marked || wide)
+        return err_at(r->err, ERR_CONFIG, whole, "the text is UTF-16; a config must be UTF-8, save it so");
+    const char *zero = memchr(text, 0, length);
+    if (!zero) return OK;
+    Mark mark = r->flat ? whole : mark_of_offset(r->source, text, (size_t)(zero - text));
+    return err_at(r->err, ERR_CONFIG, mark, "a byte of value 0 stands here: this is no text file, or a damaged one");
+}
+
+typedef struct TokenCount {
+    int depth, tokens, anchors, directives;
+} TokenCount;
+
+static Err count_token(TokenCount *count, const Reader *r, const yaml_token_t *token) {
+    switch (token->type) {
+    case YAML_BLOCK_SEQUENCE_START_TOKEN:
+    case YAML_BLOCK_MAPPING_START_TOKEN:
+    case YAML_FLOW_SEQUENCE_START_TOKEN:
+    case YAML_FLOW_MAPPING_START_TOKEN:
+        count->depth++;
+        break;
+    case YAML_BLOCK_END_TOKEN:
+    case YAML_FLOW_SEQUENCE_END_TOKEN:
+    case YAML_FLOW_MAPPING_END_TOKEN:
+        count->depth--;
+        break;
+    case YAML_ANCHOR_TOKEN:
+        count->anchors++;
+        break;
+    case YAML_TAG_DIRECTIVE_TOKEN:
+        count->directives++;
+        break;
+    default:
+        break;
+    }
+    Mark mark = reader_mark(r, token->start_mark);
+    if (count->depth > MAX_DEPTH + 1) return err_at(r->err, ERR_CONFIG, mark, "nested more than %d deep", MAX_DEPTH);
+    if (++count->tokens > MAX_TOKENS)
+        return err_at(r->err, ERR_CONFIG, mark, "too large for a config: more than %d words and signs", MAX_TOKENS);
+    if (count->anchors > MAX_ANCHORS) return err_at(r->err, ERR_CONFIG, mark, "more than %d anchors", MAX_ANCHORS);
+    if (count->directives > MAX_DIRECTIVES)
+        return err_at(r->err, ERR_CONFIG, mark, "more than %d directives", MAX_DIRECTIVES);
+    return OK;
+}
+
+/* Tokens alone cost little, however they are nested. A text that is not valid is left to the parser to blame. */
+static Err check_tokens(const Reader *r, const char *text, size_t length) {
+    yaml_parser_t scanner;
+    if (!yaml_parser_initialize(&scanner)) return err_set(r->err, ERR_MEMORY, "out of memory while reading YAML");
+    yaml_parser_set_input_string(&scanner, (const unsigned char *)text, length);
+    TokenCount count = {0};
+    Err result = OK;
+    yaml_token_t token;
+    while (result == OK && yaml_parser_scan(&scanner, &token)) {
+        bool end = token.type == YAML_STREAM_END_TOKEN || token.type == YAML_NO_TOKEN;
+        result = count_token(&count, r, &token);
+        yaml_token_delete(&token);
+        if (end) break;
+    }
+    yaml_parser_delete(&scanner);
+    return result;
+}
+
+/* ---- a text ---- */
+
 /* A text to a tree; an empty text gives NODE_NULL. */
-static Err parse(Node **out, const Source *source, const char *text, bool flat, Arena *arena, Error *err) {
-    Reader r = {.source = source, .flat = flat, .arena = arena, .err = err};
+static Err parse(Node **out, const Source *source, const char *text, size_t length, bool flat, Load *load, Error *err) {
+    Arena *arena = load->arena;
+    Reader r = {.source = source, .flat = flat, .load = load, .arena = arena, .err = err};
+    TRY(check_bytes(&r, text, length));
+    TRY(check_tokens(&r, text, length));
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) return err_set(err, ERR_MEMORY, "out of memory while reading YAML");
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
     Err result;
     if (!yaml_parser_load(&parser, &r.document)) {
         result = parser_error(&r, &parser, text);
@@ -200,24 +317,26 @@ static Err parse(Node **out, const Source *source, const char *text, bool flat, 
     return result;
 }
 
-/* ---- files and extends ------------------------------------------------------------------------------------------- */
+/* ---- files and extends ---- */
 
 /* The files on the way to the one being read, for cycles and relative paths. */
 typedef struct Chain {
     const struct Chain *from;
     const char *path; /* resolved; NULL for a text */
     int depth;
+    Load *load;
 } Chain;
 
-static char *read_text(const char *path, Arena *arena) {
+/* A whole file with a zero behind it; NULL with errno when it cannot be read or is too large. */
+static char *read_text(const char *path, size_t *length, Arena *arena) {
     FILE *file = fopen(path, "rb");
     if (!file) return NULL;
     size_t capacity = 1 << 14, used = 0;
     char *text = malloc(capacity);
     while (text) {
         used += fread(text + used, 1, capacity - used - 1, file);
-        if (used + 1 < capacity) break;
-        if (capacity >= MAX_FILE_BYTES) {
+        if (used + 1 < capacity && used <= MAX_FILE_BYTES) break;
+        if (used > MAX_FILE_BYTES) {
             errno = EFBIG;
             free(text);
             text = NULL;
@@ -231,7 +350,12 @@ static char *read_text(const char *path, Arena *arena) {
     int reason = errno;
     fclose(file);
     errno = reason;
-    char *copy = text && !failed ? arena_strndup(arena, text, used) : NULL;
+    char *copy = NULL;
+    if (text && !failed) {
+        copy = arena_alloc(arena, used + 1);
+        memcpy(copy, text, used);
+        *length = used;
+    }
     free(text);
     return copy;
 }
@@ -242,25 +366,34 @@ static const char *beside(const char *parent, const char *path, Arena *arena) {
     return arena_printf(arena, "%.*s%s", (int)(slash + 1 - parent), parent, path);
 }
 
-/* `over` laid over `base`: maps key by key, anything else replaced, null removes. */
-static Node *merge(const Node *base, const Node *over, Arena *arena) {
-    if (base->type != NODE_MAP || over->type != NODE_MAP) return node_copy(over, arena);
-    Node *result = ARENA_NEW(arena, Node);
+enum { ALL_LEVELS = MAX_DEPTH + 1 };
+
+/* `over` laid over `base`: maps key by key down to so many levels, anything else replaced, null removes. The result is
+ * made of the nodes of both. */
+static Err merge(Node **out, Node *base, Node *over, int levels, Arena *arena, Error *err) {
+    *out = over;
+    if (base->type != NODE_MAP || over->type != NODE_MAP || levels == 0) return OK;
+    Node *result = *out = ARENA_NEW(arena, Node);
     *result = (Node){.type = NODE_MAP, .mark = over->mark};
+    if (base->n + over->n > 2 * MAX_KEYS) return too_many_keys(over, err);
     result->keys = ARENA_ARRAY(arena, Node *, base->n + over->n);
     result->items = ARENA_ARRAY(arena, Node *, base->n + over->n);
     for (int i = 0; i < base->n; i++) {
-        const Node *key = find_key(over, base->keys[i]->text), *value = node_get(over, base->keys[i]->text);
+        Node *key = find_key(over, base->keys[i]->text), *value = node_get(over, base->keys[i]->text);
         if (value && value->type == NODE_NULL) continue;
-        result->keys[result->n] = node_copy(key ? key : base->keys[i], arena);
-        result->items[result->n++] = value ? merge(base->items[i], value, arena) : node_copy(base->items[i], arena);
+        /* A block's template is replaced whole: in its `params` null has a meaning, and its layers go with them. */
+        bool blocks = levels == ALL_LEVELS && strcmp(base->keys[i]->text, "blocks") == 0;
+        result->keys[result->n] = key ? key : base->keys[i];
+        result->items[result->n] = base->items[i];
+        if (value) TRY(merge(&result->items[result->n], base->items[i], value, blocks ? 1 : levels - 1, arena, err));
+        result->n++;
     }
     for (int i = 0; i < over->n; i++) {
         if (find_key(base, over->keys[i]->text)) continue;
-        result->keys[result->n] = node_copy(over->keys[i], arena);
-        result->items[result->n++] = node_copy(over->items[i], arena);
+        result->keys[result->n] = over->keys[i];
+        result->items[result->n++] = over->items[i];
     }
-    return result;
+    return result->n <= MAX_KEYS ? OK : too_many_keys(over, err);
 }
 
 static void remove_key(Node *map, const char *key) {
@@ -275,12 +408,20 @@ static void remove_key(Node *map, const char *key) {
     }
 }
 
-static Err load_text(Node **out, const char *name, const char *text, const Chain *chain, Arena *arena, Error *err);
+static Err load_text(Node **out, const char *name, const char *text, size_t length, const Chain *chain, Error *err);
 
-static Err load_base(Node **out, const Node *value, const char *parent, const Chain *chain, Arena *arena, Error *err) {
+/* The file that `extends:` names: beside the one that names it, else among the shipped configs. */
+static const char *find_base(const char *parent, const char *name, Arena *arena) {
+    const char *path = beside(parent, name, arena);
+    const char *shipped = access(path, F_OK) == 0 ? NULL : config_find_shipped(name, arena);
+    return shipped ? shipped : path;
+}
+
+static Err load_base(Node **out, const Node *value, const char *parent, const Chain *chain, Error *err) {
+    Arena *arena = chain->load->arena;
     if (value->type != NODE_SCALAR)
         return err_at(err, ERR_CONFIG, value->mark, "extends: expected a file name, or a list of them");
-    const char *path = beside(parent, value->text, arena);
+    const char *path = find_base(parent, value->text, arena);
     char resolved[PATH_MAX];
     if (!realpath(path, resolved))
         return err_at(err, ERR_CONFIG, value->mark, "cannot read '%s': %s", path, strerror(errno));
@@ -289,17 +430,22 @@ static Err load_base(Node **out, const Node *value, const char *parent, const Ch
             return err_at(err, ERR_CONFIG, value->mark, "'%s' extends itself, by way of this line", path);
     if (chain->depth >= MAX_EXTENDS)
         return err_at(err, ERR_CONFIG, value->mark, "more than %d files extend one another", MAX_EXTENDS);
-    const char *text = read_text(path, arena);
+    if (++chain->load->n_files > MAX_FILES)
+        return err_at(err, ERR_CONFIG, value->mark, "more than %d files come together by 'extends'", MAX_FILES);
+    size_t length;
+    const char *text = read_text(path, &length, arena);
     if (!text) return err_at(err, ERR_CONFIG, value->mark, "cannot read '%s': %s", path, strerror(errno));
-    Chain next = {.from = chain, .path = arena_strdup(arena, resolved), .depth = chain->depth + 1};
-    return load_text(out, path, text, &next, arena, err);
+    Chain next = {.from = chain, .path = resolved, .depth = chain->depth + 1, .load = chain->load};
+    return load_text(out, path, text, length, &next, err);
 }
 
-static Err load_text(Node **out, const char *name, const char *text, const Chain *chain, Arena *arena, Error *err) {
+/* The text stays: marks point into it. */
+static Err load_text(Node **out, const char *name, const char *text, size_t length, const Chain *chain, Error *err) {
+    Arena *arena = chain->load->arena;
     Source *source = ARENA_NEW(arena, Source);
-    *source = (Source){.name = arena_strdup(arena, name), .text = arena_strdup(arena, text)};
+    *source = (Source){.name = arena_strdup(arena, name), .text = text};
     Node *root;
-    TRY(parse(&root, source, text, false, arena, err));
+    TRY(parse(&root, source, text, length, false, chain->load, err));
     if (root->type == NODE_NULL) root->type = NODE_MAP;
     if (root->type != NODE_MAP)
         return err_at(err, ERR_CONFIG, root->mark, "expected a map of sections (task, model, data, train)");
@@ -311,28 +457,31 @@ static Err load_text(Node **out, const char *name, const char *text, const Chain
     Node *below = NULL;
     for (int i = 0; i < n; i++) {
         Node *base;
-        TRY(load_base(&base, extends->type == NODE_LIST ? extends->items[i] : extends, name, chain, arena, err));
-        below = below ? merge(below, base, arena) : base;
+        TRY(load_base(&base, extends->type == NODE_LIST ? extends->items[i] : extends, name, chain, err));
+        if (below) TRY(merge(&base, below, base, ALL_LEVELS, arena, err));
+        below = base;
     }
     remove_key(root, "extends");
-    if (below) *out = merge(below, root, arena);
-    return OK;
+    return below ? merge(out, below, root, ALL_LEVELS, arena, err) : OK;
 }
 
 Err yaml_load_file(Node **out, const char *path, Arena *arena, Error *err) {
-    const char *text = read_text(path, arena);
+    size_t length;
+    const char *text = read_text(path, &length, arena);
     if (!text) return err_set(err, ERR_IO, "cannot read '%s': %s", path, strerror(errno));
     char resolved[PATH_MAX];
-    Chain chain = {.path = realpath(path, resolved) ? resolved : NULL};
-    return load_text(out, path, text, &chain, arena, err);
+    Load all = {.n_files = 1, .arena = arena};
+    Chain chain = {.path = realpath(path, resolved) ? resolved : NULL, .load = &all};
+    return load_text(out, path, text, length, &chain, err);
 }
 
 Err yaml_load_text(Node **out, const char *name, const char *text, Arena *arena, Error *err) {
-    Chain chain = {0};
-    return load_text(out, name, text, &chain, arena, err);
+    Load all = {.n_files = 1, .arena = arena};
+    Chain chain = {.load = &all};
+    return load_text(out, name, arena_strdup(arena, text), strlen(text), &chain, err);
 }
 
-/* ---- --set ------------------------------------------------------------------------------------------------------- */
+/* ---- --set ---- */
 
 /* The item of a list that a path's part names. */
 static Err list_item(Node **out, Node *list, const char *part, const char *path, Mark mark, Error *err) {
@@ -367,7 +516,8 @@ Err yaml_set(Node *root, const char *assignment, Arena *arena, Error *err) {
     if (!equals || equals == assignment) return err_at(err, ERR_USAGE, mark, "expected key=value");
     char *rest = arena_strndup(arena, assignment, (size_t)(equals - assignment));
     Node *value;
-    TRY(parse(&value, source, equals + 1, true, arena, err));
+    Load all = {.arena = arena};
+    TRY(parse(&value, source, equals + 1, strlen(equals + 1), true, &all, err));
 
     Node *at = root;
     const char *path = "";

@@ -1,8 +1,9 @@
 /* yaml.h - YAML text to a tree of nodes that know their place. The only file that includes the YAML library is yaml.c.
  *
  * `extends: other.yaml` (or a list) at the top merges the other file below this one: maps merge key by key, anything
- * else is replaced; paths are relative to the file that names them; cycles are an error. A key whose value is `~`
- * (null) removes it. Duplicate keys are an error. Aliases and anchors work as in YAML.
+ * else is replaced, the templates in `blocks` too; paths are relative to the file that names them, else to the shipped
+ * configs (config/search.h); cycles are an error. A key whose value is `~` (null) removes it. Duplicate keys are an
+ * error. Aliases and anchors work as in YAML.
  */
 #ifndef SANDGLASS_CONFIG_YAML_H
 #define SANDGLASS_CONFIG_YAML_H

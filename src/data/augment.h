@@ -24,8 +24,8 @@ typedef struct Augment Augment;
 /* node: the config's list; NULL gives an empty pipeline. */
 Err augment_new(Augment **out, const Node *node, Arena *arena, Error *err);
 bool augment_is_empty(const Augment *augment);
-/* Size of what comes out for an input of this size (a crop's size); 0, 0 in when sizes vary. Both are changed in place.
- */
+/* Size of what comes out for an input of this size (a crop's size); 0, 0 in when sizes vary. Both are changed in
+ * place. */
 void augment_size(const Augment *augment, int *height, int *width);
 Err augment_apply(const Augment *augment, uint64_t seed, int64_t epoch, int64_t sample, Sample *s, Error *err);
 

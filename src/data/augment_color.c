@@ -10,7 +10,7 @@ static double full_scale(const Image *image) {
     return image->depth == 8 ? 255 : image->depth == 16 ? 65535 : 1;
 }
 
-/* ---- colour ------------------------------------------------------------------------------------------------------ */
+/* ---- colour ---- */
 
 typedef struct Color {
     double brightness, contrast, saturation, hue;
@@ -70,7 +70,7 @@ const AugmentKind augment_color = {.name = "color",
                                    .params_bytes = sizeof(Color),
                                    .apply = color_apply};
 
-/* ---- noise ------------------------------------------------------------------------------------------------------- */
+/* ---- noise ---- */
 
 typedef struct Noise {
     double std;
@@ -81,12 +81,23 @@ static const Param noise_params[] = {
      "largest deviation, as a part of the full scale; each picture gets one between 0 and it"},
     {0}};
 
+/* For pictures of 8 bit, whose values are rounded anyway: the sum of four uniform bytes, which is close to normal
+ * (within 3.45 deviations) and costs a seventh of a normal number. Mean 0, deviation 1. */
+static double noise_of_bytes(uint32_t bits) {
+    const double deviation = 147.8; /* of the sum: sqrt(4 * (256^2 - 1) / 12) */
+    int sum = (int)((bits & 255) + (bits >> 8 & 255) + (bits >> 16 & 255) + (bits >> 24));
+    return (sum - 510) / deviation;
+}
+
 static Err noise_apply(const void *params, Rng *rng, Sample *sample, Error *err) {
     const Noise *p = params;
     Image *image = &sample->image;
     double deviation = rng_range(rng, 0, p->std) * full_scale(image);
     size_t n = (size_t)image->width * (size_t)image->height * (size_t)image->channels;
-    for (size_t i = 0; i < n; i++) image_put(image, i, image_get(image, i) + deviation * rng_normal(rng));
+    for (size_t i = 0; i < n; i++) {
+        double noise = image->depth == 8 ? noise_of_bytes(rng_u32(rng)) : rng_normal(rng);
+        image_put(image, i, image_get(image, i) + deviation * noise);
+    }
     return OK;
 }
 
@@ -96,7 +107,7 @@ const AugmentKind augment_noise = {.name = "noise",
                                    .params_bytes = sizeof(Noise),
                                    .apply = noise_apply};
 
-/* ---- cutout ------------------------------------------------------------------------------------------------------ */
+/* ---- cutout ---- */
 
 typedef struct Cutout {
     int64_t holes;

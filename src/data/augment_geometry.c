@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- flip -------------------------------------------------------------------------------------------------------- */
+/* ---- flip ---- */
 
 typedef struct Flip {
     double horizontal, vertical;
@@ -51,7 +51,7 @@ static Err flip_apply(const void *params, Rng *rng, Sample *sample, Error *err) 
 const AugmentKind augment_flip = {
     .name = "flip", .doc = "mirror images", .params = flip_params, .params_bytes = sizeof(Flip), .apply = flip_apply};
 
-/* ---- crop -------------------------------------------------------------------------------------------------------- */
+/* ---- crop ---- */
 
 typedef struct Crop {
     int64_t size[2];
@@ -89,7 +89,7 @@ const AugmentKind augment_crop = {.name = "crop",
                                   .apply = crop_apply,
                                   .size = crop_size};
 
-/* ---- scale and rotate -------------------------------------------------------------------------------------------- */
+/* ---- scale and rotate ---- */
 
 /* Where a pixel comes from: about the middle, (x, y) -> (a x - b y, b x + a y). */
 typedef struct Turn {

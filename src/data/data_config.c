@@ -1,10 +1,12 @@
 /* data_config.c - the common keys of the `data:` section: classes and their colours, masks, sizes, normalisation. */
 #include "data/split.h"
 
+#include "base/number.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the table --------------------------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 /* DataConfig and what only the reader needs. */
 typedef struct DataKeys {
@@ -18,7 +20,8 @@ static const char *const mask_names[] = {"index", "binary", "color", NULL};
 #define ROW(field) offsetof(DataKeys, field)
 const Param data_params[] = {
     {"kind", PARAM_NODE, ROW(kind), NULL, 0, 0, NULL, "dataset kind; its knobs go here or into a split"},
-    {"root", PARAM_STRING, ROW(config.root), "data", 0, 0, NULL, "folder that file names start from"},
+    {"root", PARAM_STRING, ROW(config.root), "", 0, 0, NULL,
+     "folder that file names start from; default: the environment's SANDGLASS_DATA, else data"},
     {"classes", PARAM_NODE, ROW(classes), "", 0, 0, NULL,
      "names in order of the mask values; or {name: [r, g, b], ...}; default: the dataset's own"},
     {"ignore", PARAM_INTS, ROW(config.ignore), "", 0, 255, NULL,
@@ -35,13 +38,23 @@ const Param data_params[] = {
     {0}};
 #undef ROW
 
-/* ---- splits ------------------------------------------------------------------------------------------------------ */
+/* ---- splits ---- */
 
-/* A split is a map under a name that is neither a common key nor a knob of the kind. */
+static const char *const usual_splits[] = {"train", "val", "test", NULL};
+
+static bool is_usual(const char *name) {
+    for (int i = 0; usual_splits[i] != NULL; i++)
+        if (strcmp(usual_splits[i], name) == 0) return true;
+    return false;
+}
+
+/* A split is a map under a name that is neither a common key nor a knob of the kind; under a usual name it may be
+ * nothing, where the kind needs no knobs. */
 static bool is_split(const Node *data, int i, const Param *knobs) {
     const char *key = data->keys[i]->text;
-    if (data->items[i]->type != NODE_MAP || param_find(data_params, key) != NULL) return false;
-    return knobs == NULL || param_find(knobs, key) == NULL;
+    NodeType type = data->items[i]->type;
+    if (type != NODE_MAP && !(type == NODE_NULL && is_usual(key))) return false;
+    return param_find(data_params, key) == NULL && (knobs == NULL || param_find(knobs, key) == NULL);
 }
 
 static const Param *knobs_of(const Node *data) {
@@ -62,10 +75,11 @@ const char *const *split_names(const Experiment *experiment, Arena *arena) {
 
 bool split_exists(const Experiment *experiment, const char *name) {
     const Node *node = node_get(experiment->data, name);
-    return node != NULL && node->type == NODE_MAP && param_find(data_params, name) == NULL;
+    if (node == NULL || param_find(data_params, name) != NULL) return false;
+    return node->type == NODE_MAP || (node->type == NODE_NULL && is_usual(name));
 }
 
-/* ---- classes ----------------------------------------------------------------------------------------------------- */
+/* ---- classes ---- */
 
 static bool parse_byte(const Node *node, uint8_t *out) {
     if (node->type != NODE_SCALAR || node->text[0] == '\0') return false;
@@ -129,7 +143,7 @@ static Err check_colors(const DataConfig *config, Mark mark, Error *err) {
     return OK;
 }
 
-/* ---- the section ------------------------------------------------------------------------------------------------- */
+/* ---- the section ---- */
 
 static Err check_kind(const Node *kind, Error *err) {
     const char *known[64] = {0};
@@ -142,10 +156,9 @@ static Err check_kind(const Node *kind, Error *err) {
 
 /* A map under a name near to a usual split's is a slip, not another split. */
 static Err check_split_names(const Experiment *experiment, Arena *arena, Error *err) {
-    static const char *const usual[] = {"train", "val", "test", NULL};
     Err result = OK;
     for (const char *const *name = split_names(experiment, arena); *name != NULL; name++) {
-        const char *near = nearest_name(*name, usual);
+        const char *near = nearest_name(*name, usual_splits);
         if (near == NULL || strcmp(near, *name) == 0) continue;
         for (int i = 0; i < experiment->data->n; i++)
             if (strcmp(experiment->data->keys[i]->text, *name) == 0)
@@ -155,11 +168,24 @@ static Err check_split_names(const Experiment *experiment, Arena *arena, Error *
     return result;
 }
 
+/* `train: 100` is a split written wrongly, not an unknown key. */
+static Err check_split_maps(const Node *data, const Param *knobs, Error *err) {
+    Err result = OK;
+    for (int i = 0; i < data->n; i++) {
+        const char *key = data->keys[i]->text;
+        NodeType type = data->items[i]->type;
+        if (!is_usual(key) || type == NODE_MAP || type == NODE_NULL || param_find(knobs, key) != NULL) continue;
+        result = err_at(err, ERR_CONFIG, data->items[i]->mark, "data.%s: expected a map of the split's knobs, got %s",
+                        key, type == NODE_LIST ? "a list" : data->items[i]->text);
+    }
+    return result;
+}
+
 static Err check_normalization(const DataConfig *config, const Node *data, Error *err) {
     for (int i = 0; i < config->std.n; i++)
         if (!(config->std.floats[i] > 0))
-            return err_at(err, ERR_CONFIG, node_get(data, "std")->mark, "data.std: must be above 0, got %g",
-                          config->std.floats[i]);
+            return err_at(err, ERR_CONFIG, node_get(data, "std")->mark, "data.std: must be above 0, got %s",
+                          number_format((char[NUMBER_BYTES]){0}, config->std.floats[i], 6));
     int64_t n = config->channels;
     if (n > 0 && config->mean.n > 1 && config->mean.n != n)
         return err_at(err, ERR_CONFIG, node_get(data, "mean")->mark, "data.mean: has %d values for %d channels",
@@ -192,6 +218,7 @@ Err data_config_read(DataConfig *out, const Experiment *experiment, Arena *arena
     const char **ignore = ARENA_ARRAY(arena, const char *, data->n + 64);
     for (const Param *p = knobs; p != NULL && p->name != NULL && n_ignore < 63; p++) ignore[n_ignore++] = p->name;
     for (const char *const *name = split_names(experiment, arena); *name != NULL; name++) ignore[n_ignore++] = *name;
+    TRY(check_split_maps(data, knobs, err));
     DataKeys keys = {0};
     FillSpec spec = {
         .what = "data", .mark = data->mark, .maps = {data}, .targets = {{data_params, &keys}}, .ignore = ignore};
@@ -207,6 +234,7 @@ Err data_config_read(DataConfig *out, const Experiment *experiment, Arena *arena
         TRY(check_colors(&keys.config, keys.classes != NULL ? keys.classes->mark : data->mark, err));
     TRY(check_normalization(&keys.config, data, err));
     *out = keys.config;
+    out->root = experiment->data_root;
     out->depth = guess_depth(out);
     return OK;
 }

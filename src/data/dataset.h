@@ -8,8 +8,8 @@
 
 enum { MASK_IGNORE = 255, MAX_CLASSES = 255 };
 
-/* One sample. The loader passes it empty (image.data NULL ...); what read puts in is the loader's to free (image_free).
- */
+/* One sample. The loader passes it empty (image.data NULL ...); what read puts in is the loader's to free
+ * (image_free). */
 typedef struct Sample {
     Image image;
     Image mask; /* 1 channel, 8 bit, values as in the file, before mapping to classes; or RGB for colour masks; or empty
@@ -53,8 +53,8 @@ typedef struct DatasetKind {
     void (*name_of)(const Dataset *dataset, int64_t i, char *text, size_t bytes);
     /* Name of sample i's mask, where it is a file of its own; NULL: name_of names both. */
     void (*mask_name_of)(const Dataset *dataset, int64_t i, char *text, size_t bytes);
-    /* For data in memory: sample i with images that point into it, valid until close and never freed. NULL: has none.
-     */
+    /* For data in memory: sample i with images that point into it, valid until close and never freed. NULL: has
+     * none. */
     void (*view)(const Dataset *dataset, int64_t i, Sample *out);
     void (*close)(Dataset *dataset); /* NULL is fine */
     bool parallel;

@@ -6,11 +6,12 @@
  */
 #include "data/loader.h"
 
+#include "base/clock.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { N_SLOTS = 2, NAME_BYTES = 1024 };
 
@@ -46,7 +47,7 @@ struct Loader {
     double wait_seconds;
 };
 
-/* ---- preparing a batch: the thread --------------------------------------------------------------------------- */
+/* ---- preparing a batch: the thread ---- */
 
 static void fill_order(Loader *l, int64_t epoch) {
     if (l->spec.shuffle) {
@@ -168,7 +169,7 @@ static void *run(void *context) {
     return NULL;
 }
 
-/* ---- the consumer -------------------------------------------------------------------------------------------- */
+/* ---- the consumer ---- */
 
 static int round_up(int value, int64_t multiple) {
     int64_t m = multiple > 1 ? multiple : 1;
@@ -196,7 +197,11 @@ static Err take_slot(Loader *l, Slot *slot, Error *err) {
     const DatasetInfo *info = split_info(l->spec.split);
     size_t n = (size_t)l->spec.batch_size, plane = (size_t)l->padded_height * (size_t)l->padded_width;
     slot->index = malloc(n * sizeof *slot->index);
-    slot->batch = (Batch){.index = slot->index, .height = l->padded_height, .width = l->padded_width};
+    slot->batch = (Batch){.index = slot->index,
+                          .height = l->padded_height,
+                          .width = l->padded_width,
+                          .valid_height = l->height,
+                          .valid_width = l->width};
     slot->batch.input = block_alloc(n * (size_t)l->channels * plane * sizeof(float));
     if (info->has_mask) slot->batch.mask = block_alloc(n * plane);
     if (info->has_label) slot->batch.label = malloc(n * sizeof(int32_t));
@@ -289,12 +294,6 @@ Err loader_start(Loader *l, int64_t epoch, int64_t first_batch, Error *err) {
     return OK;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Give back what the consumer held. */
 static void release(Loader *l) {
     for (int k = 0; k < N_SLOTS; k++) {
@@ -311,9 +310,9 @@ Err loader_next(Loader *l, const Batch **batch, Error *err) {
     bool more = l->running && l->failed == OK && l->handed < l->n_batches;
     Slot *slot = &l->slots[l->handed % N_SLOTS];
     if (more && slot->state != SLOT_READY) {
-        double began = now();
+        double began = clock_seconds();
         while (slot->state != SLOT_READY) pthread_cond_wait(&l->ready, &l->lock);
-        l->wait_seconds += now() - began;
+        l->wait_seconds += clock_seconds() - began;
     }
     if (more && slot->code == OK) {
         slot->state = SLOT_HELD;

@@ -16,8 +16,10 @@ typedef struct Batch {
     float *input;         /* n,C,H,W normalised; 64-byte aligned */
     uint8_t *mask;        /* n,H,W classes and MASK_IGNORE; NULL without masks */
     int32_t *label;       /* n; NULL without labels */
-    int height,
-        width; /* of input: padded to a multiple of spec.multiple (right and bottom; 0 in input, ignored in mask) */
+    /* Of input: padded to a multiple of spec.multiple, right and bottom; there the input repeats its edges and the mask
+     * is MASK_IGNORE. */
+    int height, width;
+    int valid_height, valid_width; /* of the samples themselves */
 } Batch;
 
 typedef struct LoaderSpec {

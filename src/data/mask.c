@@ -25,7 +25,7 @@ void mask_map_build(MaskMap *out, const DataConfig *config, bool mapped) {
         for (int i = 0; i < config->ignore.n; i++) out->class_of[config->ignore.ints[i]] = MASK_IGNORE;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------- */
+/* ---- words ---- */
 
 typedef struct Histogram {
     int64_t count[256];
@@ -94,7 +94,7 @@ static Err no_class(const MaskMap *map, const Image *mask, size_t at, const char
                    map->coding == MASK_BINARY ? 1 : map->config->n_classes - 1, values, advice);
 }
 
-/* ---- colours ----------------------------------------------------------------------------------------------------- */
+/* ---- colours ---- */
 
 static uint32_t pack(const uint8_t *rgb) {
     return (uint32_t)rgb[0] << 16 | (uint32_t)rgb[1] << 8 | rgb[2];
@@ -170,7 +170,7 @@ static Err apply_colors(const MaskMap *map, Image *mask, const char *name, Error
     return OK;
 }
 
-/* ---- all kinds --------------------------------------------------------------------------------------------------- */
+/* ---- all kinds ---- */
 
 Err mask_apply(const MaskMap *map, Image *mask, const char *name, Error *err) {
     if (mask->depth != 8 || (mask->channels != 1 && mask->channels != 3))

@@ -47,6 +47,20 @@ static void row_f32(const float *restrict src, int n, int stride, Channel c, flo
     for (int i = 0; i < n; i++) dst[i] = (src[(size_t)stride * (size_t)i] - c.mean) * c.scale;
 }
 
+void data_repeat_edges(int64_t n_planes, int height, int width, int padded_height, int padded_width, float *planes) {
+    if (height == padded_height && width == padded_width) return;
+    size_t row = (size_t)padded_width;
+    for (int64_t p = 0; p < n_planes; p++) {
+        float *plane = planes + (size_t)p * (size_t)padded_height * row;
+        for (int y = 0; y < height; y++) {
+            float *to = plane + (size_t)y * row;
+            for (int x = width; x < padded_width; x++) to[x] = to[width - 1];
+        }
+        for (int y = height; y < padded_height; y++)
+            memcpy(plane + (size_t)y * row, plane + (size_t)(height - 1) * row, row * sizeof(float));
+    }
+}
+
 void data_normalize_padded(const DataConfig *config, const Image *image, int height, int width, float *dst) {
     size_t row = (size_t)width, plane = (size_t)height * row;
     int across = image->width, channels = image->channels;
@@ -64,15 +78,19 @@ void data_normalize_padded(const DataConfig *config, const Image *image, int hei
                 row_u16(image->u16 + from, n, channels, c, to);
             else
                 row_f32(image->f32 + from, n, channels, c, to);
-            if (!joined) memset(to + across, 0, (row - (size_t)across) * sizeof(float));
         }
-        size_t filled = (size_t)image->height * row;
-        memset(dst + (size_t)k * plane + filled, 0, (plane - filled) * sizeof(float));
     }
+    data_repeat_edges(channels, image->height, across, height, width, dst);
 }
 
 void data_normalize(const DataConfig *config, const Image *image, float *dst) {
     data_normalize_padded(config, image, image->height, image->width, dst);
+}
+
+UnitScale data_unit_scale(const DataConfig *config, int channel) {
+    double full = full_scale(config->depth);
+    return (UnitScale){.scale = (float)(of_channel(&config->std, channel, full) / full),
+                       .shift = (float)(of_channel(&config->mean, channel, 0) / full)};
 }
 
 Err data_to_image(const DataConfig *config, const float *planes, int channels, int height, int width, Image *out,

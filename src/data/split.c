@@ -29,7 +29,7 @@ struct Split {
     _Atomic int64_t cache_left;
 };
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening ---- */
 
 /* Common keys make no sense inside a split. */
 static Err check_split_keys(const Node *node, const char *name, Error *err) {
@@ -236,7 +236,7 @@ void split_sample_name(const Split *s, int64_t i, char *text, size_t bytes) {
     s->kind->name_of(s->dataset, i, text, bytes);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static Err read_raw(Split *s, int64_t i, Sample *out, Error *err) {
     if (s->kind->parallel) return s->kind->read(s->dataset, i, out, err);
@@ -331,7 +331,7 @@ static Err prepare(const Split *s, int64_t i, Sample *sample, Error *err) {
     return name_it(s, i, fit(s, sample, err), err);
 }
 
-/* ---- the cache --------------------------------------------------------------------------------------------------- */
+/* ---- the cache ---- */
 
 static bool copy_image(const Image *src, Image *dst) {
     *dst = *src;

@@ -15,7 +15,7 @@
  *       fit: exact               # exact (else error) | resize | crop (the middle) | pad (centred; the mean, ignored)
  *       cache_mb: 1024           # decoded samples a split keeps in memory, at most; 0: none
  *       KNOB: ..                 # knobs of the kind that all splits share
- *       train: {KNOB: ..}        # a split: its own knobs, {} when it has none
+ *       train: {KNOB: ..}        # a split: its own knobs, {} or nothing when it has none
  *       val: {KNOB: ..}
  */
 #ifndef SANDGLASS_DATA_SPLIT_H
@@ -70,32 +70,45 @@ Err split_read(Split *split, int64_t i, Sample *out, Error *err);
  * split_close and must not be changed. False: it has to be read. */
 bool split_peek(Split *split, int64_t i, Sample *view);
 
-/* Pixels per class over the split, images that hold the class, ignored pixels; reads every mask. counts: n_classes + 1.
- */
+/* Hears of samples done; false: stop with ERR_STOPPED. Called by one thread at a time, but not always the same. */
+typedef bool (*SplitProgress)(void *context, int64_t done, int64_t n);
+
+/* Pixels per class over the split, images that hold the class, ignored pixels, samples per label. */
 typedef struct ClassStats {
     int64_t *pixels;       /* n_classes + 1; the last is ignored */
     int64_t *images;       /* n_classes */
     int64_t *image_pixels; /* n_classes: all pixels of the images that hold the class */
+    int64_t *labels;       /* n_classes: samples with this label */
 } ClassStats;
-Err split_class_stats(Split *split, ClassStats *out, Arena *arena, Error *err);
-/* Eigen & Fergus 2015: median over classes of f, divided by f(c), f(c) = pixels / image_pixels. Absent classes get 0.
- */
+/* All 0, for the split's classes. */
+ClassStats class_stats_new(const Split *split, Arena *arena);
+/* Count the masks of all samples; the first that cannot be read ends it. progress may be NULL. */
+Err split_class_stats(Split *split, ClassStats *out, SplitProgress progress, void *context, Arena *arena, Error *err);
+/* Eigen & Fergus 2015: median over classes of f, divided by f(c), f(c) = pixels / image_pixels. Absent classes get
+ * 0. */
 void class_weights_median_frequency(const ClassStats *stats, int n_classes, float *weights);
-void class_weights_inverse(const ClassStats *stats, int n_classes,
-                           float *weights); /* total / (n * pixels), mean about 1 */
+/* total / (n * pixels), mean about 1. */
+void class_weights_inverse(const ClassStats *stats, int n_classes, float *weights);
 
-/* Read every sample and report every problem (up to ERROR_MAX); ERR_STOPPED when `progress` (may be NULL), which hears
- * of samples done, returns false. */
-typedef bool (*SplitProgress)(void *context, int64_t done, int64_t n);
-Err split_check(Split *split, SplitProgress progress, void *context, Error *err);
+/* Read every sample and report every problem (up to ERROR_MAX). stats (from class_stats_new; NULL: not wanted) counts
+ * the samples that can be read; progress may be NULL. */
+Err split_check(Split *split, const ClassStats *stats, SplitProgress progress, void *context, Error *err);
 
 /* Mean and deviation per channel on the data's own scale. */
 Err split_channel_stats(Split *split, double *mean, double *deviation, Error *err);
 
 /* Image to planes: dst[c][y][x] = (value - mean[c]) / std[c], 32-bit floats, as the network sees it. */
 void data_normalize(const DataConfig *config, const Image *image, float *dst);
-/* The same into planes of at least the image's size; what is right of it and below becomes 0. */
+/* The same into planes of at least the image's size; what is right of it and below repeats its edges. */
 void data_normalize_padded(const DataConfig *config, const Image *image, int height, int width, float *dst);
+/* Planes of height x width lie in the upper left of planes of padded_height x padded_width: fill what is right of them
+ * and below with their last column and row. The one rule by which pictures are brought to a network's stride. */
+void data_repeat_edges(int64_t n_planes, int height, int width, int padded_height, int padded_width, float *planes);
+/* From the network's scale to 0..1, the scale of scores: value * scale + shift. */
+typedef struct UnitScale {
+    float scale, shift;
+} UnitScale;
+UnitScale data_unit_scale(const DataConfig *config, int channel);
 /* The way back, to an 8-bit picture (clamped); planes c,h,w. */
 Err data_to_image(const DataConfig *config, const float *planes, int channels, int height, int width, Image *out,
                   Error *err);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- every sample once ------------------------------------------------------------------------------------------- */
+/* ---- every sample once ---- */
 
 typedef struct Visit {
     void (*see)(void *context, int64_t i, const Sample *sample); /* from several threads, each i once; NULL: nothing */
@@ -70,14 +70,10 @@ static Err visit_all(Split *split, const Visit *visit, Error *err) {
     return result == OK && stopped ? err_set(err, ERR_STOPPED, "stopped") : result;
 }
 
-Err split_check(Split *split, SplitProgress progress, void *context, Error *err) {
-    return visit_all(split, &(Visit){.keep_going = true, .progress = progress, .progress_context = context}, err);
-}
-
-/* ---- classes ----------------------------------------------------------------------------------------------------- */
+/* ---- classes ---- */
 
 typedef struct ClassCount {
-    ClassStats *stats;
+    const ClassStats *stats;
     int n_classes;
 } ClassCount;
 
@@ -95,17 +91,34 @@ static void count_classes(void *context, int64_t i, const Sample *sample) {
             c->stats->image_pixels[k] += (int64_t)n;
         }
         c->stats->pixels[c->n_classes] += count[MASK_IGNORE];
+        if (sample->label >= 0 && sample->label < c->n_classes) c->stats->labels[sample->label]++;
     }
 }
 
-Err split_class_stats(Split *split, ClassStats *out, Arena *arena, Error *err) {
+ClassStats class_stats_new(const Split *split, Arena *arena) {
     int n = split_config(split)->n_classes;
-    *out = (ClassStats){.pixels = ARENA_ARRAY(arena, int64_t, n + 1),
+    return (ClassStats){.pixels = ARENA_ARRAY(arena, int64_t, n + 1),
                         .images = ARENA_ARRAY(arena, int64_t, n + 1),
-                        .image_pixels = ARENA_ARRAY(arena, int64_t, n + 1)};
+                        .image_pixels = ARENA_ARRAY(arena, int64_t, n + 1),
+                        .labels = ARENA_ARRAY(arena, int64_t, n + 1)};
+}
+
+Err split_class_stats(Split *split, ClassStats *out, SplitProgress progress, void *context, Arena *arena, Error *err) {
+    *out = class_stats_new(split, arena);
     if (!split_info(split)->has_mask) return err_set(err, ERR_DATA, "class weights need masks, the data have none");
-    ClassCount count = {.stats = out, .n_classes = n};
-    return visit_all(split, &(Visit){.see = count_classes, .context = &count}, err);
+    ClassCount count = {.stats = out, .n_classes = split_config(split)->n_classes};
+    Visit visit = {.see = count_classes, .context = &count, .progress = progress, .progress_context = context};
+    return visit_all(split, &visit, err);
+}
+
+Err split_check(Split *split, const ClassStats *stats, SplitProgress progress, void *context, Error *err) {
+    ClassCount count = {.stats = stats, .n_classes = split_config(split)->n_classes};
+    Visit visit = {.see = stats != NULL ? count_classes : NULL,
+                   .context = &count,
+                   .keep_going = true,
+                   .progress = progress,
+                   .progress_context = context};
+    return visit_all(split, &visit, err);
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -136,7 +149,7 @@ void class_weights_inverse(const ClassStats *stats, int n_classes, float *weight
         weights[k] = stats->pixels[k] > 0 ? (float)(total / (present * (double)stats->pixels[k])) : 0;
 }
 
-/* ---- channels ---------------------------------------------------------------------------------------------------- */
+/* ---- channels ---- */
 
 /* Per sample and channel: pixels, mean, sum of squares about it. Joined afterwards in order of the samples, so the
  * result does not depend on the threads; joined by means (Chan et al. 1979), so large values lose nothing. */

@@ -8,8 +8,7 @@
 const char *const step_kind_names[] = {"convolution", "deconvolution", "dense",  "pooling", "normalization", "eltwise",
                                        "softmax",     "resampling",    "concat", "sum",     "reorder",       "native"};
 
-/* ---- shapes
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- shapes ---- */
 
 int64_t shape_size(Shape shape) {
     int64_t size = 1;
@@ -29,8 +28,7 @@ const char *shape_text(Shape shape, char text[SHAPE_TEXT_BYTES]) {
     return text;
 }
 
-/* ---- types and descriptors
- * ---------------------------------------------------------------------------------------------- */
+/* ---- types and descriptors ---- */
 
 size_t dtype_bytes(DType type) {
     switch (type) {
@@ -156,8 +154,7 @@ static Layout layout_of(Md md, DType type, Shape shape) {
     return layout;
 }
 
-/* ---- the Build
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the Build ---- */
 
 Build *build_new(Engine *engine, const BuildOptions *options) {
     Arena *arena = arena_new();
@@ -223,8 +220,7 @@ dnnl_prop_kind_t forward_prop(const Build *b) {
     return b->options.training ? dnnl_forward_training : dnnl_forward_inference;
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- tensors ---- */
 
 static Buffer *buffer_new(Build *b, size_t bytes) {
     Buffer *buffer = ARENA_NEW(b->arena, Buffer);
@@ -240,7 +236,6 @@ Tensor *tensor_new(Build *b, DType type, Shape shape, Md md) {
     t->build = b;
     t->type = type;
     t->shape = shape;
-    t->producer = -1;
     t->next = b->tensors;
     b->tensors = t;
     if (md) tensor_set_md(b, t, md);
@@ -261,7 +256,6 @@ Tensor *tensor_dummy(Build *b, DType type, Shape shape) {
 Tensor *tensor_view(Build *b, Tensor *t, Shape shape, Md md) {
     Tensor *view = tensor_new(b, t->type, shape, NULL);
     view->buffer = t->buffer;
-    view->producer = t->producer;
     if (md) tensor_set_md(b, view, md);
     return view;
 }
@@ -317,8 +311,7 @@ DType tensor_dtype(const Tensor *t) {
     return t->type;
 }
 
-/* ---- layouts
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- layouts ---- */
 
 void record_reorder(Build *b, Tensor *src, Tensor *dst) {
     if (build_failed(b)) return;
@@ -359,8 +352,7 @@ Tensor *tensor_in_layout(Build *b, Tensor *t, Layout layout) {
     return tensor_in(b, t, md_like(b, t->type, t->shape, layout));
 }
 
-/* ---- steps
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ---- */
 
 Step *step_new(Build *b, StepKind kind, const char *name) {
     Step *s = ARENA_NEW(b->arena, Step);
@@ -387,7 +379,6 @@ void step_append(Build *b, Step *s, dnnl_primitive_desc_t pd) {
     for (int i = 0; i < s->n_args; i++) {
         Tensor *t = s->args[i].tensor;
         if (!s->args[i].writes) continue;
-        t->producer = b->n_steps;
         if (constant) t->buffer->constant = true;
     }
     if (b->last_step)
@@ -398,19 +389,23 @@ void step_append(Build *b, Step *s, dnnl_primitive_desc_t pd) {
     b->n_steps++;
 }
 
-/* ---- native steps
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- native steps ---- */
 
-static bool follows_layout(const Tensor *t) {
-    return t->shape.rank >= 3 && !(t->buffer && t->buffer->external);
+static bool has_planes(const Tensor *t) {
+    return t->shape.rank >= 3;
 }
 
-/* The layout the arguments of a native step will have: that of its first big source, if the step can take it. */
+/* The layout the arguments of a native step will have: that of its first source that has one to choose, if the step can
+ * take it. An external result stays plain, and all the others with it. */
 static Layout native_layout(const NativeSpec *spec) {
     if (spec->layout == NATIVE_DENSE) return LAYOUT_PLAIN;
-    for (int i = 0; i < spec->n_src; i++)
-        if (follows_layout(spec->src[i]))
-            return spec->src[i]->layout == LAYOUT_OPAQUE ? LAYOUT_PLAIN : spec->src[i]->layout;
+    for (int i = 0; i < spec->n_dst; i++)
+        if (spec->dst[i]->md && has_planes(spec->dst[i])) return LAYOUT_PLAIN;
+    for (int i = 0; i < spec->n_src; i++) {
+        const Tensor *t = spec->src[i];
+        if (!has_planes(t) || !t->buffer || t->buffer->external) continue;
+        return t->layout == LAYOUT_OPAQUE ? LAYOUT_PLAIN : t->layout;
+    }
     return LAYOUT_PLAIN;
 }
 
@@ -452,19 +447,22 @@ void op_native(Build *b, const NativeSpec *spec) {
     s->native_args = ARENA_ARRAY(b->arena, NativeArg, n);
     for (int i = 0; i < spec->n_src; i++) {
         Tensor *t = spec->src[i];
-        t = follows_layout(t) ? tensor_in_layout(b, t, layout) : tensor_in_plain(b, t);
+        t = has_planes(t) ? tensor_in_layout(b, t, layout) : tensor_in_plain(b, t);
         if (build_failed(b)) return;
         step_arg(s, DNNL_ARG_MULTIPLE_SRC + i, t, false);
     }
     for (int i = 0; i < spec->n_dst; i++) {
         Tensor *t = spec->dst[i];
-        if (!t->md) tensor_set_md(b, t, md_like(b, t->type, t->shape, follows_layout(t) ? layout : LAYOUT_PLAIN));
+        if (!t->md) tensor_set_md(b, t, md_like(b, t->type, t->shape, has_planes(t) ? layout : LAYOUT_PLAIN));
         if (build_failed(b)) return;
         step_arg(s, DNNL_ARG_MULTIPLE_DST + i, t, true);
     }
     for (int i = 0; i < n; i++) s->native_args[i] = native_arg(s->args[i].tensor, spec->layout);
+    for (int i = 0; spec->layout == NATIVE_PLANES && i < n; i++)
+        assert(!has_planes(s->args[i].tensor) || s->args[i].tensor->layout == layout ||
+               layout_inner(s->args[i].tensor->layout, s->args[i].tensor->shape) ==
+                   layout_inner(layout, s->args[i].tensor->shape));
     s->fn = spec->fn;
-    s->native_layout = spec->layout;
     s->call = (NativeCall){.n_src = spec->n_src,
                            .n_dst = spec->n_dst,
                            .src = s->native_args,

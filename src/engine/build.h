@@ -66,8 +66,7 @@ typedef struct Act {
  * in place. */
 bool act_from_dst(Act act);
 
-/* ---- convolution
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- convolution ---- */
 
 /* dst[n,o,y,x] = act(bias[o] + sum_{i,ky,kx} weights[o,i,ky,kx] * src[n, i, y*stride - pad + ky*dilation, ...])
  * (cross-correlation) weights O, I/groups, KH, KW; bias O or NULL. Pads may differ between the two ends of an axis and
@@ -92,16 +91,14 @@ Tensor *op_deconv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, 
 Tensor *op_deconv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *diff_dst,
                            bool want_diff_src, Tensor *diff_weights, Tensor *diff_bias);
 
-/* ---- dense
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- dense ---- */
 
 /* dst[n,o] = act(bias[o] + sum_i weights[o,i] * src[n,i]). src N,I; weights O,I; bias O or NULL; dst N,O. */
 Tensor *op_dense(Build *b, Act act, Tensor *src, Tensor *weights, Tensor *bias);
 Tensor *op_dense_backward(Build *b, Tensor *src, Tensor *weights, Tensor *diff_dst, bool want_diff_src,
                           Tensor *diff_weights, Tensor *diff_bias);
 
-/* ---- pooling, resampling
- * ----------------------------------------------------------------------------------------------- */
+/* ---- pooling, resampling ---- */
 
 typedef enum PoolKind { POOL_MAX, POOL_AVG_EXCLUDE_PAD, POOL_AVG_INCLUDE_PAD } PoolKind;
 typedef struct PoolSpec {
@@ -116,8 +113,7 @@ Tensor *op_pool_backward(Build *b, const PoolSpec *spec, Tensor *src, Tensor *di
 /* Nearest or bilinear (half-pixel centres, align_corners = false) to dst's spatial size. */
 Tensor *op_resample(Build *b, bool bilinear, Tensor *src, Shape dst);
 
-/* ---- normalisation
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- normalisation ---- */
 
 /* Ioffe & Szegedy 2015. dst = scale * (src - mean) / sqrt(variance + epsilon) + shift, per channel; then ReLU when relu
  * is set. Training: mean and variance of the batch (variance biased) are computed into *mean, *variance (tensors C,
@@ -133,8 +129,7 @@ Tensor *op_batchnorm_backward(Build *b, const BatchNormSpec *spec, Tensor *src, 
                               Tensor *mean, Tensor *variance, Tensor *workspace, Tensor *diff_dst, Tensor *diff_scale,
                               Tensor *diff_shift);
 
-/* ---- element-wise, structure
- * ------------------------------------------------------------------------------------------- */
+/* ---- element-wise, structure ---- */
 
 Tensor *op_act(Build *b, Act act, Tensor *src);
 /* Gradient through act. Give src or dst, whichever act_from_dst asks for (dst when true); the other may be NULL. */
@@ -152,11 +147,10 @@ Tensor *op_sum(Build *b, int n, Tensor *const *src);
 /* The same elements in logical order under another shape of the same size; no copy where the layout allows. */
 Tensor *op_reshape(Build *b, Tensor *src, Shape shape);
 
-/* ---- our own C
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- our own C ---- */
 
-/* How a native operation wants its tensors. External tensors (weights, inputs) and tensors of rank 1 are dense in any
- * case. */
+/* How a native operation wants its tensors. Tensors of rank 1 and 2 are dense in any case, and so is everything when a
+ * result is external (weights, gradients). */
 typedef enum NativeLayout {
     /* Plain row-major in logical order. */
     NATIVE_DENSE,

@@ -18,13 +18,6 @@ typedef const dnnl_memory_desc_t *Md;
 typedef const_dnnl_primitive_desc_t Pd;
 #endif
 
-/* The structure of a descriptor, for telling layouts apart. */
-typedef struct MdInfo {
-    int n_inner; /* inner blocks; -1: not a blocked format */
-    int64_t inner_block, inner_axis;
-    const dnnl_dim_t *padded;
-} MdInfo;
-
 /* Everything a primitive descriptor is made from; each kind reads its part. */
 typedef struct PdSpec {
     dnnl_engine_t engine;
@@ -76,23 +69,6 @@ static inline Md md_clone(Md source) {
 
 static inline void md_free(Md md) {
     dnnl_memory_desc_destroy((dnnl_memory_desc_t)md);
-}
-
-static inline MdInfo md_info(Md md) {
-    MdInfo info = {.n_inner = -1};
-    dnnl_format_kind_t kind = dnnl_format_kind_undef;
-    const dnnl_dims_t *blocks = NULL, *axes = NULL, *padded = NULL;
-    int n = 0;
-    dnnl_memory_desc_query(md, dnnl_query_format_kind, &kind);
-    dnnl_memory_desc_query(md, dnnl_query_padded_dims, &padded);
-    info.padded = *padded;
-    if (kind != dnnl_blocked) return info;
-    dnnl_memory_desc_query(md, dnnl_query_inner_nblks_s32, &n);
-    dnnl_memory_desc_query(md, dnnl_query_inner_blks, &blocks);
-    dnnl_memory_desc_query(md, dnnl_query_inner_idxs, &axes);
-    info.n_inner = n;
-    if (n > 0) info.inner_block = (*blocks)[0], info.inner_axis = (*axes)[0];
-    return info;
 }
 
 static inline dnnl_status_t pd_conv_forward(dnnl_primitive_desc_t *pd, const PdSpec *s) {
@@ -248,15 +224,6 @@ static inline Md md_clone(Md source) {
 
 static inline void md_free(Md md) {
     free((void *)md);
-}
-
-static inline MdInfo md_info(Md md) {
-    MdInfo info = {.n_inner = -1, .padded = md->padded_dims};
-    if (md->format_kind != dnnl_blocked) return info;
-    info.n_inner = md->format_desc.blocking.inner_nblks;
-    info.inner_block = md->format_desc.blocking.inner_blks[0];
-    info.inner_axis = md->format_desc.blocking.inner_idxs[0];
-    return info;
 }
 
 static inline dnnl_status_t pd_make(dnnl_primitive_desc_t *pd, const PdSpec *s, const_dnnl_op_desc_t op,

@@ -21,8 +21,7 @@ int engine_threads(const Engine *engine);
 /* "oneDNN 2.6.3, AVX512_CORE_BF16, 2 threads". */
 const char *engine_describe(const Engine *engine);
 
-/* ---- recording
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- recording ---- */
 
 typedef struct BuildOptions {
     bool training; /* forward primitives keep what backward needs */
@@ -46,8 +45,7 @@ void build_scope(Build *b, const char *name);
 /* Plan memory, create and bind primitives. The Build is gone afterwards, whatever the outcome. */
 Err build_finish(Program **out, Build *b, Error *err);
 
-/* ---- running
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 void program_free(Program *p);
 /* Point an external tensor at `data` (64-byte aligned is fastest). */
@@ -64,8 +62,7 @@ Shape program_shape(const Program *p,
  * "enc2/conv2d1 (conv): nan at [0, 3, 17, 2] of 4x16x32x32". false when all is finite. */
 bool program_find_nonfinite(Program *p, const RunState *run, char *where, size_t bytes);
 
-/* ---- what it is
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- what it is ---- */
 
 typedef struct ProgramStats {
     int steps, primitives, reorders, natives, constant_steps;

@@ -45,7 +45,6 @@ struct Tensor {
     Tensor *other; /* next of the copies of this tensor in other layouts */
     dnnl_memory_t memory;
     Tensor *next; /* all of a Build */
-    int producer; /* step, -1: none (external, zeros) */
 };
 
 typedef enum StepKind {
@@ -88,7 +87,6 @@ typedef struct Step {
     dnnl_memory_t scratchpad;
 
     NativeFn fn; /* natives */
-    NativeLayout native_layout;
     NativeCall call;
     NativeArg *native_args; /* n_args: sources, then results */
     struct Step *next;
@@ -128,8 +126,7 @@ struct Program {
     bool stale; /* constant steps have to run */
 };
 
-/* ---- build.c
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- build.c ---- */
 
 dnnl_data_type_t dtype_of(DType type);
 size_t dtype_bytes(DType type);
@@ -169,8 +166,7 @@ const_dnnl_primitive_attr_t attr_with_act(Build *b, Act act, dnnl_primitive_attr
 dnnl_alg_kind_t act_alg(Act act, bool backward_from_dst);
 float act_alpha(Act act);
 
-/* ---- plan.c
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- plan.c ---- */
 
 /* Life-times from the steps, in-place decisions, offsets. Sets buffer->home and ->offset; returns the block's size. */
 size_t plan_memory(Build *b, size_t scratchpad_bytes, size_t *unplanned_bytes);

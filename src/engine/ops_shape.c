@@ -92,8 +92,7 @@ Tensor *op_crop(Build *b, Tensor *src, const int64_t offset[SHAPE_MAX_RANK], Sha
     return dst;
 }
 
-/* ---- embed: our own, since oneDNN has nothing that fills with zeros and copies
- * --------------------------------------------- */
+/* ---- embed: our own, since oneDNN has nothing that fills with zeros and copies ---- */
 
 typedef struct Embed {
     int64_t offset[SHAPE_MAX_RANK];

@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- finishing
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- finishing ---- */
 
 static size_t scratchpad_of(const Step *s) {
     const_dnnl_primitive_desc_t pd = s->pd;
@@ -113,8 +112,7 @@ void program_free(Program *p) {
     build_drop(b); /* the Program itself lies in its arena */
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ---- */
 
 void program_bind(Program *p, const char *name, void *data) {
     for (Buffer *buffer = p->build->buffers; buffer; buffer = buffer->next) {
@@ -128,6 +126,46 @@ void program_bind(Program *p, const char *name, void *data) {
 void program_refresh(Program *p) {
     p->stale = true;
 }
+
+/* Under AddressSanitizer our own code may touch a tensor only while it lives, and finds NaN in what nobody has written
+ * yet. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+
+static bool guarded(const Program *p, const Buffer *home) {
+    return !home->external && !home->constant && !home->zeros && !p->build->options.separate && home->first >= 0;
+}
+
+static void guard_begin(const Program *p, const Step *s, int step) {
+    if (step == 0) {
+        for (const Buffer *b = p->build->buffers; b; b = b->next)
+            if (!b->home && guarded(p, b)) __asan_poison_memory_region(b->data, b->bytes);
+    }
+    for (int a = 0; a < s->n_args; a++) {
+        const Buffer *home = buffer_home(s->args[a].tensor->buffer);
+        if (!guarded(p, home)) continue;
+        bool new = home->first == step && s->args[a].writes;
+        __asan_unpoison_memory_region(home->data, home->bytes);
+        if (new) memset(home->data, 0xff, home->bytes);
+    }
+}
+
+static void guard_end(const Program *p, const Step *s, int step) {
+    for (int a = 0; a < s->n_args; a++) {
+        const Buffer *home = buffer_home(s->args[a].tensor->buffer);
+        if (guarded(p, home) && home->last <= step) __asan_poison_memory_region(home->data, home->bytes);
+    }
+}
+
+/* Outputs are read after the run, and the block is given back whole. */
+static void guard_lift(const Program *p) {
+    if (!p->build->options.separate) __asan_unpoison_memory_region(p->block, p->block_bytes);
+}
+#else
+#define guard_begin(p, s, step) (void)0
+#define guard_end(p, s, step)   (void)0
+#define guard_lift(p)           (void)0
+#endif
 
 static Err run_step(Program *p, Step *s, const RunState *run, Error *err) {
     if (s->fn) {
@@ -144,8 +182,15 @@ static Err run_step(Program *p, Step *s, const RunState *run, Error *err) {
 Err program_run(Program *p, const RunState *run, Error *err) {
     static const RunState at_rest = {0, 0};
     if (!run) run = &at_rest;
-    for (int i = 0; i < p->n_steps; i++)
-        if (!p->steps[i]->constant || p->stale) TRY(run_step(p, p->steps[i], run, err));
+    for (int i = 0; i < p->n_steps; i++) {
+        if (p->steps[i]->constant && !p->stale) continue;
+        guard_begin(p, p->steps[i], i);
+        Err code = run_step(p, p->steps[i], run, err);
+        if (code != OK) guard_lift(p);
+        TRY(code);
+        guard_end(p, p->steps[i], i);
+    }
+    guard_lift(p);
     p->stale = false;
     dnnl_status_t status = dnnl_stream_wait(p->engine->stream);
     return status == dnnl_success ? OK : err_set(err, ERR_ENGINE, "oneDNN's stream failed (status %d)", (int)status);
@@ -169,8 +214,7 @@ Shape program_shape(const Program *p, const char *name) {
     return t ? t->shape : (Shape){0};
 }
 
-/* ---- finding NaN
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- finding NaN ---- */
 
 /* First element that is NaN or Inf, in memory order; -1 when there is none. Padding holds zeros. */
 static int64_t first_nonfinite(const Tensor *t) {
@@ -208,7 +252,7 @@ static bool report_nonfinite(const Step *s, const StepArg *arg, char *where, siz
     place_of(t, at, place);
     shape_text(t->shape, shape);
     const char *what = isnan(((const float *)tensor_data(t))[at]) ? "nan" : "inf";
-    if (arg->writes)
+    if (arg->writes && !t->buffer->external)
         snprintf(where, bytes, "%s (%s): %s at [%s] of %s", s->scope, s->name, what, place, shape);
     else
         snprintf(where, bytes, "%s: %s at [%s] of %s", t->buffer->name, what, place, shape);
@@ -229,8 +273,7 @@ bool program_find_nonfinite(Program *p, const RunState *run, char *where, size_t
     return false;
 }
 
-/* ---- describing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- describing ---- */
 
 static const char *implementation(const Step *s) {
     const char *name = "";

@@ -23,14 +23,18 @@ enum { H5_MAX_RANK = 6 };
 /* Read-only, without file locks (they fail on network file systems, and a reader needs none: files are replaced, never
  * changed in place). Foreign, truncated and damaged files: one clear line. */
 Err h5_open(H5 **out, const char *path, Error *err);
-/* Start a file that h5_commit puts in place. It is written to PATH.tmp; the HDF5 library is never told of a failed
- * write (1.10 cannot close such a file): the first failure is kept here, and comes out of the next call and of
- * h5_commit. */
+/* Start a file that h5_commit puts in place. It is written to PATH.<pid>.tmp (PATH.<pid>.<n>.tmp where that is taken):
+ * always a new file, locked while it is open; what killed writers of the same PATH left is removed first
+ * (h5_remove_stale). The HDF5 library is never told of a failed write (1.10 cannot close such a file): the first
+ * failure is kept here, and comes out of the next call and of h5_commit. */
 Err h5_create(H5 **out, const char *path, Error *err);
-/* Flush, fsync, keep PATH as `keep_as` (a path; NULL: PATH is replaced), rename PATH.tmp to PATH, fsync the folder.
+/* Flush, fsync, keep PATH as `keep_as` (a path; NULL: PATH is replaced), rename the new file to PATH, fsync the folder.
  * Killed at any moment, PATH is the old file or the new one. On failure PATH is untouched. Only h5_close may follow. */
 Err h5_commit(H5 *file, const char *keep_as, Error *err);
-void h5_close(H5 *file); /* without h5_commit before it, PATH.tmp is removed; NULL is fine */
+void h5_close(H5 *file); /* without h5_commit before it, PATH.<pid>.tmp is removed; NULL is fine */
+/* Remove the PATH.<pid>.tmp and PATH.<pid>.<n>.tmp of writers that no longer live: those that are not locked (where
+ * the file system has no locks: whose process is gone) and begin like an HDF5 file, or are not begun. */
+void h5_remove_stale(const char *path);
 const char *h5_path(const H5 *file);
 const char *h5_library_version(void); /* "1.10.8" */
 

@@ -6,6 +6,7 @@
  * no heed to it): HDF5 1.10 checks little of its own structures, and a flipped bit in them can crash it. What the
  * library says stays in its error stack, from which h5_fail takes the innermost words.
  */
+#include "io/file.h"
 #include "io/h5_private.h"
 
 #include <errno.h>
@@ -301,7 +302,7 @@ static Err check_trailer(H5 *f, Error *err) {
 }
 
 static Err open_locked(H5 *f, Error *err) {
-    f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    f->fd = file_open_read(f->path);
     struct stat st;
     if (f->fd < 0 || fstat(f->fd, &st) != 0)
         return err_set(err, ERR_IO, "cannot open '%s': %s", f->path, strerror(errno));
@@ -328,20 +329,17 @@ Err h5_open(H5 **out, const char *path, Error *err) {
     return h5_leave(s, code);
 }
 
+void h5_remove_stale(const char *path) {
+    static const char signature[8] = "\211HDF\r\n\032\n";
+    file_remove_stale(path, signature, sizeof signature);
+}
+
 static Err create_locked(H5 *f, Error *err) {
-    size_t bytes = strlen(f->path) + sizeof ".tmp";
-    char *tmp_path = malloc(bytes);
-    if (!tmp_path) return err_set(err, ERR_MEMORY, "out of memory");
-    snprintf(tmp_path, bytes, "%s.tmp", f->path);
-    f->fd = open(tmp_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (f->fd < 0) {
-        Err code = err_set(err, ERR_IO, "cannot write '%s': %s", f->path, strerror(errno));
-        free(tmp_path);
-        return code;
-    }
-    f->tmp_path = tmp_path;
+    h5_remove_stale(f->path);
+    f->fd = file_open_aside(f->path, &f->tmp_path);
+    if (f->fd < 0) return err_set(err, ERR_IO, "cannot write '%s': %s", f->path, strerror(errno));
     hid_t fapl = access_properties(f);
-    f->id = H5Fcreate(tmp_path, H5F_ACC_TRUNC, H5P_DEFAULT, fapl);
+    f->id = H5Fcreate(f->tmp_path, H5F_ACC_TRUNC, H5P_DEFAULT, fapl);
     Err code = f->id < 0 || f->io_error ? h5_fail(f, err, "cannot start the file") : OK;
     H5Pclose(fapl);
     return code;
@@ -363,36 +361,26 @@ Err h5_create(H5 **out, const char *path, Error *err) {
 /* A second name for what is at `path`, so that `path` itself is never absent: a link aside, renamed into place. File
  * systems without links get a rename. */
 static void keep_previous(const char *path, const char *keep_as) {
-    char aside[PATH_MAX];
-    if (snprintf(aside, sizeof aside, "%s.tmp", keep_as) >= (int)sizeof aside) return;
-    unlink(aside);
-    if (link(path, aside) == 0) {
-        if (rename(aside, keep_as) != 0) unlink(aside);
-        return;
-    }
-    if (errno != ENOENT) rename(path, keep_as);
-}
-
-/* Make a rename last: the folder is a file too. Some file systems refuse this; then nothing more can be done. */
-static void sync_folder_of(const char *path) {
-    char folder[PATH_MAX];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash) slash[slash == folder ? 1 : 0] = '\0';
-    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *aside;
+    h5_remove_stale(keep_as);
+    int fd = file_open_aside(keep_as, &aside);
     if (fd < 0) return;
-    fsync(fd);
+    unlink(aside); /* the name is known to be nobody's; link() wants it free */
+    if (link(path, aside) == 0) {
+        rename(aside, keep_as);
+        unlink(aside); /* still there when rename failed, or when keep_as was the same file already */
+    } else if (errno != ENOENT) {
+        rename(path, keep_as);
+    }
     close(fd);
+    free(aside);
 }
 
 static Err commit_locked(H5 *f, const char *keep_as, Error *err) {
     bool closed = close_library_file(f);
     if (!closed || f->io_error) return h5_fail(f, err, "cannot finish the file");
     append_trailer(f);
-    int fd = f->fd;
-    if (!f->io_error && fsync(fd) != 0) f->io_error = errno;
-    f->fd = -1;
-    if (close(fd) != 0 && !f->io_error) f->io_error = errno;
+    if (!f->io_error && fsync(f->fd) != 0) f->io_error = errno;
     if (f->io_error) return h5_fail(f, err, "cannot finish the file");
     if (keep_as) keep_previous(f->path, keep_as);
     if (rename(f->tmp_path, f->path) != 0) {
@@ -400,7 +388,7 @@ static Err commit_locked(H5 *f, const char *keep_as, Error *err) {
         return h5_fail(f, err, "cannot finish the file");
     }
     f->committed = true;
-    sync_folder_of(f->path);
+    file_sync_folder(f->path);
     return OK;
 }
 

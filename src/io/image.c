@@ -26,6 +26,10 @@
 #define STBI_NO_HDR
 #define STBI_NO_LINEAR
 #define STBI_NO_FAILURE_STRINGS
+#define STBI_MALLOC(bytes)         stb_allocate(NULL, bytes)
+#define STBI_REALLOC(block, bytes) stb_allocate(block, bytes)
+#define STBI_FREE(block)           free(block)
+static void *stb_allocate(void *block, size_t bytes);
 #include <stb_image.h>
 
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -35,7 +39,13 @@
 
 enum { HEAD_BYTES = 1 << 16, JPEG_QUALITY = 95 };
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---- */
+
+/* stb_image inflates all that a PNG holds, whatever its header says; nothing sound needs more than this. */
+static void *stb_allocate(void *block, size_t bytes) {
+    enum { MAX_BYTES = IMAGE_MAX_BYTES + IMAGE_MAX_BYTES / 4 }; /* with the filter bytes of a PNG's rows */
+    return bytes <= MAX_BYTES ? realloc(block, bytes) : NULL;
+}
 
 Err image_new(Image *out, int width, int height, int channels, int depth, Error *err) {
     *out = (Image){.width = width, .height = height, .channels = channels, .depth = depth};
@@ -51,7 +61,7 @@ void image_free(Image *image) {
     *image = (Image){0};
 }
 
-/* ---- formats ----------------------------------------------------------------------------------------------------- */
+/* ---- formats ---- */
 
 typedef enum Format { FORMAT_UNKNOWN, FORMAT_PNG, FORMAT_JPEG, FORMAT_PNM, FORMAT_OTHER } Format;
 
@@ -80,48 +90,75 @@ static Format format_of(const char *path, const uint8_t *bytes, size_t n) {
     return has_extension(path, tga) ? FORMAT_OTHER : FORMAT_UNKNOWN;
 }
 
-static Err not_a_picture(const char *path, size_t n, Error *err) {
+static Err not_a_picture(const char *path, const uint8_t *bytes, size_t n, Error *err) {
+    const char *kind = pnm_other_kind(bytes, n);
     if (n == 0) return err_set(err, ERR_DATA, "%s: is empty, not a picture", path);
+    if (kind != NULL)
+        return err_set(err, ERR_DATA,
+                       "%s: is %s; of these formats binary PGM and PPM (P5, P6) are read; convert it, for instance "
+                       "with ImageMagick to PNG: convert FILE FILE.png",
+                       path, kind);
     return err_set(err, ERR_DATA, "%s: is no picture of a known format (PNG, JPEG, BMP, TGA, PNM, GIF, PSD)", path);
 }
 
-static Err check_size(const char *path, int width, int height, Error *err) {
+/* What a header says, and how its file must be to be true. */
+typedef struct Header {
+    ImageInfo info;
+    bool complete;      /* more bytes would not tell more */
+    uint64_t raw_bytes; /* of a PNG: what its pixels inflate to; else 0 */
+} Header;
+
+/* Refuse what would take too much memory. channels: as asked for, 0: as in the file. */
+static Err check_size(const char *path, const Header *h, int channels, size_t file_bytes, Error *err) {
+    enum { DEFLATE_RATIO = 1032 }; /* the most that deflate can pack */
+    int width = h->info.width, height = h->info.height;
+    int stored = channels > h->info.channels ? channels : h->info.channels;
     if (width < 1 || height < 1) return err_set(err, ERR_DATA, "%s: damaged: its size is %dx%d", path, width, height);
-    if ((int64_t)width * height > IMAGE_MAX_PIXELS)
+    int64_t pixels = (int64_t)width * height; /* below 2^62 */
+    if (pixels > IMAGE_MAX_PIXELS)
         return err_set(err, ERR_DATA, "%s: too large: %dx%d pixels, at most %d in all are read", path, width, height,
                        IMAGE_MAX_PIXELS);
+    if (pixels * stored * (h->info.depth / 8) > IMAGE_MAX_BYTES)
+        return err_set(err, ERR_DATA,
+                       "%s: too large: %dx%d pixels of %d channels and %d bit take more than the %d MiB that are "
+                       "allowed for a picture",
+                       path, width, height, stored, h->info.depth, IMAGE_MAX_BYTES >> 20);
+    if (h->raw_bytes / DEFLATE_RATIO > file_bytes)
+        return err_set(err, ERR_DATA, "%s: damaged: a PNG file of %zu bytes cannot hold %dx%d pixels", path, file_bytes,
+                       width, height);
     return OK;
 }
 
-/* ---- headers ----------------------------------------------------------------------------------------------------- */
+/* ---- headers ---- */
 
-static const char *png_info(const uint8_t *bytes, size_t n, ImageInfo *out, bool *complete) {
+static const char *png_info(const uint8_t *bytes, size_t n, Header *out) {
     PngHeader h;
     const char *wrong = png_read_header(bytes, n, &h);
     if (wrong != NULL) return wrong;
     bool color = h.color_type == PNG_RGB || h.color_type == PNG_RGBA || h.color_type == PNG_PALETTE;
     bool alpha = h.transparency || h.color_type == PNG_GREY_ALPHA || h.color_type == PNG_RGBA;
-    *out = (ImageInfo){.width = h.width,
-                       .height = h.height,
-                       .channels = (color ? 3 : 1) + alpha,
-                       .depth = h.bit_depth == 16 ? 16 : 8,
-                       .palette = h.color_type == PNG_PALETTE,
-                       .orientation = h.orientation};
-    *complete = h.complete;
+    out->info = (ImageInfo){.width = h.width,
+                            .height = h.height,
+                            .channels = (color ? 3 : 1) + alpha,
+                            .depth = h.bit_depth == 16 ? 16 : 8,
+                            .palette = h.color_type == PNG_PALETTE,
+                            .orientation = h.orientation};
+    out->complete = h.complete;
+    out->raw_bytes = png_raw_bytes(&h);
     return NULL;
 }
 
-static const char *jpeg_info(const uint8_t *bytes, size_t n, ImageInfo *out, bool *complete) {
+static const char *jpeg_info(const uint8_t *bytes, size_t n, Header *out) {
     JpegHeader h;
     const char *wrong = jpeg_read_header(bytes, n, &h);
     if (wrong != NULL) return wrong;
-    *out = (ImageInfo){.width = h.width,
-                       .height = h.height,
-                       .channels = h.components == 1 ? 1 : 3,
-                       .depth = 8,
-                       .orientation = h.orientation,
-                       .jpeg = true};
-    *complete = h.width > 0;
+    out->info = (ImageInfo){.width = h.width,
+                            .height = h.height,
+                            .channels = h.components == 1 ? 1 : 3,
+                            .depth = 8,
+                            .orientation = h.orientation,
+                            .jpeg = true};
+    out->complete = h.width > 0;
     return NULL;
 }
 
@@ -142,18 +179,18 @@ static const char *other_info(const uint8_t *bytes, size_t n, ImageInfo *out) {
     return NULL;
 }
 
-/* The header, from a file's first n bytes. *complete is false when more bytes might tell more. */
-static const char *read_info(Format format, const uint8_t *bytes, size_t n, ImageInfo *out, bool *complete) {
-    *complete = true;
+/* The header, from a file's first n bytes. complete is false when more bytes might tell more. */
+static const char *read_info(Format format, const uint8_t *bytes, size_t n, Header *out) {
+    *out = (Header){.info.orientation = 1, .complete = true};
     switch (format) {
     case FORMAT_PNG:
-        return png_info(bytes, n, out, complete);
+        return png_info(bytes, n, out);
     case FORMAT_JPEG:
-        return jpeg_info(bytes, n, out, complete);
+        return jpeg_info(bytes, n, out);
     case FORMAT_PNM:
-        return pnm_info(bytes, n, out);
+        return pnm_info(bytes, n, &out->info);
     default:
-        return other_info(bytes, n, out);
+        return other_info(bytes, n, &out->info);
     }
 }
 
@@ -162,27 +199,31 @@ Err image_info(const char *path, ImageInfo *out, Error *err) {
     size_t n, file_bytes;
     TRY(file_read(path, HEAD_BYTES, &bytes, &n, &file_bytes, err));
     Format format = format_of(path, bytes, n);
-    bool complete = false;
-    const char *wrong = NULL;
-    if (format != FORMAT_UNKNOWN) wrong = read_info(format, bytes, n, out, &complete);
-    if (format != FORMAT_UNKNOWN && (wrong != NULL || !complete) && n < file_bytes) {
+    if (format == FORMAT_UNKNOWN) {
+        Err code = not_a_picture(path, bytes, n, err);
+        free(bytes);
+        return code;
+    }
+    Header h;
+    const char *wrong = read_info(format, bytes, n, &h);
+    if ((wrong != NULL || !h.complete) && n < file_bytes) {
         free(bytes);
         TRY(file_read(path, SIZE_MAX, &bytes, &n, NULL, err));
-        wrong = read_info(format, bytes, n, out, &complete);
+        wrong = read_info(format, bytes, n, &h);
     }
-    if (wrong == NULL && !complete) wrong = "truncated: it ends in its header";
     free(bytes);
-    if (format == FORMAT_UNKNOWN) return not_a_picture(path, n, err);
+    if (wrong == NULL && !h.complete) wrong = "truncated: it ends in its header";
     if (wrong != NULL) return err_set(err, ERR_DATA, "%s: %s", path, wrong);
-    if (orient_swaps(out->orientation)) {
-        int width = out->width;
-        out->width = out->height;
-        out->height = width;
+    if (orient_swaps(h.info.orientation)) {
+        int width = h.info.width;
+        h.info.width = h.info.height;
+        h.info.height = width;
     }
-    return check_size(path, out->width, out->height, err);
+    *out = h.info;
+    return check_size(path, &h, 0, file_bytes, err);
 }
 
-/* ---- decoding ---------------------------------------------------------------------------------------------------- */
+/* ---- decoding ---- */
 
 /* Bytes for stb_image that notice when it asks for more than there are. */
 typedef struct Feed {
@@ -285,19 +326,18 @@ static Err load(const char *path, LoadSpec spec, Image *out, Error *err) {
     size_t n;
     TRY(file_read(path, SIZE_MAX, &bytes, &n, NULL, err));
     Format format = format_of(path, bytes, n);
-    ImageInfo info = {.orientation = 1};
+    Header h = {.info.orientation = 1};
     Err code = OK;
     const char *wrong = NULL;
-    bool complete;
     if (format == FORMAT_UNKNOWN)
-        code = not_a_picture(path, n, err);
+        code = not_a_picture(path, bytes, n, err);
     else
-        wrong = read_info(format, bytes, n, &info, &complete);
-    if (code == OK && wrong == NULL && info.width > 0) code = check_size(path, info.width, info.height, err);
-    if (code == OK && wrong == NULL) wrong = decode(format, bytes, n, &info, spec, out);
+        wrong = read_info(format, bytes, n, &h);
+    if (code == OK && wrong == NULL && h.info.width > 0) code = check_size(path, &h, spec.channels, n, err);
+    if (code == OK && wrong == NULL) wrong = decode(format, bytes, n, &h.info, spec, out);
     free(bytes);
     if (wrong != NULL) code = err_set(err, ERR_DATA, "%s: %s", path, wrong);
-    if (code == OK) code = orient_apply(out, info.orientation, err);
+    if (code == OK) code = orient_apply(out, h.info.orientation, err);
     if (code == OK && spec.channels > 0) code = image_convert(out, spec.channels, 0, err);
     if (code != OK) image_free(out);
     return code;
@@ -344,7 +384,7 @@ Err image_load_indices(const char *path, Image *out, Error *err) {
     return code;
 }
 
-/* ---- encoding ---------------------------------------------------------------------------------------------------- */
+/* ---- encoding ---- */
 
 typedef struct Buffer {
     uint8_t *bytes;
@@ -396,7 +436,7 @@ Err image_save(const char *path, const Image *image, Error *err) {
     } else {
         return err_set(err, ERR_DATA, "%s: pictures are written as .png, .jpg, .bmp or .tga", path);
     }
-    if (code == OK) code = file_replace(path, buffer.bytes, buffer.n, err);
+    if (code == OK) code = file_replace_unsynced(path, buffer.bytes, buffer.n, err);
     free(buffer.bytes);
     return code;
 }
@@ -406,7 +446,7 @@ Err image_save_palette(const char *path, const Image *image, int n, const uint8_
     size_t n_bytes;
     Err code = png_encode(image, n, palette, &bytes, &n_bytes, err);
     if (code != OK) return err_context(err, "%s", path);
-    code = file_replace(path, bytes, n_bytes, err);
+    code = file_replace_unsynced(path, bytes, n_bytes, err);
     free(bytes);
     return code;
 }

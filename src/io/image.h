@@ -17,7 +17,8 @@ typedef struct Image {
     };
 } Image;
 
-enum { IMAGE_MAX_PIXELS = 1 << 28 };
+/* Limits of what is read: pixels, and bytes of the decoded picture. */
+enum { IMAGE_MAX_PIXELS = 1 << 28, IMAGE_MAX_BYTES = 1 << 30 };
 
 static inline size_t image_bytes(const Image *image) {
     return (size_t)image->width * (size_t)image->height * (size_t)image->channels * (size_t)(image->depth / 8);
@@ -36,8 +37,9 @@ typedef struct ImageInfo {
 Err image_info(const char *path, ImageInfo *out, Error *err);
 
 /* PNG (8 and 16 bit), JPEG, BMP, TGA, binary PNM, GIF (the first picture), PSD. channels 0: as in the file, else
- * converted (grey <-> RGB, alpha dropped or opaque). EXIF orientation is applied. Sizes beyond IMAGE_MAX_PIXELS are
- * refused; so are truncated files and PNGs with wrong checksums. */
+ * converted (grey <-> RGB, alpha dropped or opaque). EXIF orientation is applied. Sizes beyond IMAGE_MAX_PIXELS
+ * or IMAGE_MAX_BYTES are refused; so are truncated files, PNGs with wrong checksums, and PNGs that claim more pixels
+ * than deflate can have packed into them. */
 Err image_load(const char *path, int channels, Image *out, Error *err);
 /* A mask: 1 channel of 8 bit with the file's own numbers - grey values unscaled (also those of 1, 2 and 4 bit PNGs, and
  * of 16 bit ones when none is above 255), palette PNGs as indices, colour files whose channels are all equal as grey.

@@ -11,6 +11,7 @@ enum {
     MARKER_EOI = 0xD9,
     MARKER_SOS = 0xDA,
     MARKER_APP1 = 0xE1,
+    MARKER_DHT = 0xC4,
     MARKER_TEM = 1
 };
 
@@ -48,6 +49,20 @@ static void read_segment(int marker, const uint8_t *body, size_t n, JpegHeader *
         out->orientation = exif_orientation(body + 6, n - 6);
 }
 
+/* Huffman tables: class and number, 16 counts of codes per length, then a value per code: at most 256 and all there.
+ * stb_image up to 2.27 writes behind its own table when there are more. */
+static bool sound_tables(const uint8_t *body, size_t n) {
+    while (n > 0) {
+        size_t codes = 0;
+        if (n < 17) return false;
+        for (int length = 1; length <= 16; length++) codes += body[length];
+        if (codes > 256 || codes > n - 17) return false;
+        body += 17 + codes;
+        n -= 17 + codes;
+    }
+    return true;
+}
+
 /* Walk to the first scan, or with `whole` to the end marker. */
 static const char *walk(const uint8_t *bytes, size_t n, bool whole, JpegHeader *out) {
     *out = (JpegHeader){.orientation = 1};
@@ -63,6 +78,8 @@ static const char *walk(const uint8_t *bytes, size_t n, bool whole, JpegHeader *
         size_t length = (size_t)bytes[at] << 8 | bytes[at + 1];
         if (length < 2) return "damaged: a JPEG segment of impossible length";
         if (length > n - at) return cut;
+        if (marker == MARKER_DHT && !sound_tables(bytes + at + 2, length - 2))
+            return "damaged: a JPEG table of codes makes no sense";
         read_segment(marker, bytes + at + 2, length - 2, out);
         at += length;
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
-/* ---- chunks ------------------------------------------------------------------------------------------------------ */
+/* ---- chunks ---- */
 
 typedef struct Chunk {
     const uint8_t *type, *data;
@@ -95,7 +95,7 @@ const char *png_check(const uint8_t *bytes, size_t n) {
     return "truncated: the PNG file ends before its end chunk";
 }
 
-/* ---- pixels ------------------------------------------------------------------------------------------------------ */
+/* ---- pixels ---- */
 
 /* One of Adam7's passes (or the whole picture): pixels x0 + i * dx, y0 + j * dy. */
 typedef struct Pass {
@@ -113,8 +113,21 @@ static size_t pass_height(const Pass *p, int height) {
     return height > p->y0 ? ((size_t)(height - p->y0) + (size_t)p->dy - 1) / (size_t)p->dy : 0;
 }
 
-static size_t row_bytes(size_t width, int bit_depth) {
-    return (width * (size_t)bit_depth + 7) / 8;
+static size_t row_bytes(size_t width, int pixel_bits) {
+    return (width * (size_t)pixel_bits + 7) / 8;
+}
+
+uint64_t png_raw_bytes(const PngHeader *h) {
+    static const int channels[] = {
+        [PNG_GREY] = 1, [PNG_RGB] = 3, [PNG_PALETTE] = 1, [PNG_GREY_ALPHA] = 2, [PNG_RGBA] = 4};
+    const Pass *passes = h->interlaced ? adam7 : whole;
+    int bits = h->bit_depth * channels[h->color_type];
+    uint64_t bytes = 0;
+    for (int i = 0; i < (h->interlaced ? 7 : 1); i++) {
+        size_t width = pass_width(&passes[i], h->width);
+        if (width > 0) bytes += pass_height(&passes[i], h->height) * (1 + row_bytes(width, bits));
+    }
+    return bytes;
 }
 
 /* Inflate all IDAT chunks into raw; false when they do not give exactly n_raw bytes. */
@@ -198,11 +211,7 @@ static bool place_pass(const PngHeader *h, const Pass *pass, uint8_t *raw, const
 const char *png_decode_indices(const uint8_t *bytes, size_t n, const PngHeader *h, uint8_t *dst) {
     const Pass *passes = h->interlaced ? adam7 : whole;
     int n_passes = h->interlaced ? 7 : 1;
-    size_t n_raw = 0;
-    for (int i = 0; i < n_passes; i++) {
-        size_t width = pass_width(&passes[i], h->width);
-        if (width > 0) n_raw += pass_height(&passes[i], h->height) * (1 + row_bytes(width, h->bit_depth));
-    }
+    size_t n_raw = png_raw_bytes(h);
     size_t n_zeros = row_bytes((size_t)h->width, h->bit_depth);
     uint8_t *raw = calloc(n_raw + n_zeros, 1);
     if (raw == NULL) return "no memory for its pixels";

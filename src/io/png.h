@@ -23,6 +23,9 @@ bool png_is(const uint8_t *bytes, size_t n);
  * what is wrong. */
 const char *png_read_header(const uint8_t *bytes, size_t n, PngHeader *out);
 
+/* Bytes that the compressed pixels inflate to: rows of packed samples, each behind its filter byte. */
+uint64_t png_raw_bytes(const PngHeader *header);
+
 /* Walk a whole file to its end and compare all checksums. Returns NULL or a phrase ("truncated: ..."). */
 const char *png_check(const uint8_t *bytes, size_t n);
 

@@ -7,6 +7,24 @@ bool pnm_is(const uint8_t *bytes, size_t n) {
     return n >= 3 && bytes[0] == 'P' && (bytes[1] == '5' || bytes[1] == '6') && (isspace(bytes[2]) || bytes[2] == '#');
 }
 
+const char *pnm_other_kind(const uint8_t *bytes, size_t n) {
+    if (n < 3 || bytes[0] != 'P' || !(isspace(bytes[2]) || bytes[2] == '#')) return NULL;
+    switch (bytes[1]) {
+    case '1':
+        return "a text PBM picture (P1)";
+    case '2':
+        return "a text PGM picture (P2)";
+    case '3':
+        return "a text PPM picture (P3)";
+    case '4':
+        return "a binary PBM picture (P4)";
+    case '7':
+        return "a PAM picture (P7)";
+    default:
+        return NULL;
+    }
+}
+
 /* A decimal number behind white space and comments; -1 when there is none, or one beyond 2^24. */
 static int read_number(const uint8_t *bytes, size_t n, size_t *at) {
     while (*at < n && (isspace(bytes[*at]) || bytes[*at] == '#')) {

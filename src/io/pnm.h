@@ -17,6 +17,8 @@ typedef struct PnmHeader {
 } PnmHeader;
 
 bool pnm_is(const uint8_t *bytes, size_t n);
+/* What else begins with P and a digit: "a text PPM picture (P3)" and the like; NULL for anything else. */
+const char *pnm_other_kind(const uint8_t *bytes, size_t n);
 
 /* Returns NULL, or a phrase that says what is wrong. */
 const char *pnm_read_header(const uint8_t *bytes, size_t n, PnmHeader *out);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- size -------------------------------------------------------------------------------------------------------- */
+/* ---- size ---- */
 
 /* For each position of one axis of the result: which source positions count, and how much. */
 typedef struct Taps {
@@ -125,7 +125,7 @@ Err image_resize(const Image *src, int width, int height, bool nearest, Image *o
     return code;
 }
 
-/* ---- channels and depth ------------------------------------------------------------------------------------------ */
+/* ---- channels and depth ---- */
 
 /* One pixel: grey [alpha] or RGB [alpha] to the same choice. Luminance by the weights stb_image uses. */
 static void convert_pixel(const float *src, int from, float full, float *dst, int to) {
@@ -170,7 +170,7 @@ Err image_convert(Image *image, int channels, int depth, Error *err) {
     return OK;
 }
 
-/* ---- class colours ----------------------------------------------------------------------------------------------- */
+/* ---- class colours ---- */
 
 /* Hue 0..6, full saturation and value as given. */
 static void hsv(double hue, double saturation, double value, uint8_t rgb[3]) {

@@ -7,6 +7,8 @@
  */
 #include "model/compile.h"
 
+#include "base/spans.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,7 @@ typedef struct NodeBuild {
 } NodeBuild;
 
 typedef struct Compiler {
+    Arena *arena;
     const CompileSpec *spec;
     const Graph *graph;
     Build *b;
@@ -34,17 +37,29 @@ typedef struct Compiler {
     Tensor *input;
     int *losses_on;  /* per loss: the node whose value it reads (its node, or that node's source); -1: the input */
     bool *penalised; /* per node */
-    Error *err;
 } Compiler;
 
-bool compile_ends_in(const Graph *graph, int node, bool softmax) {
-    const GraphNode *n = &graph->nodes[node];
+static bool ends_in(const GraphNode *n, bool softmax) {
     if (softmax) return n->kind->is_softmax && n->kind->is_softmax(n->params);
     return n->kind->act && n->kind->act(n->params).kind == ACT_SIGMOID;
 }
 
-/* ---- decisions
- * ---------------------------------------------------------------------------------------------------------- */
+/* A loss over elements does not care how they are arranged, so a sigmoid may have reshapes behind it. A softmax may
+ * not: it is over axis 1. */
+int compile_final(const Graph *graph, int node, bool softmax) {
+    while (!softmax && node >= 0 && graph->nodes[node].kind->keeps_elements) node = graph->nodes[node].src[0];
+    return node >= 0 && ends_in(&graph->nodes[node], softmax) ? node : -1;
+}
+
+int compile_hidden_softmax(const Graph *graph, int node) {
+    while (node >= 0 && !ends_in(&graph->nodes[node], true)) {
+        const GraphNode *n = &graph->nodes[node];
+        node = n->n_src == 1 && !n->kind->weights && !n->kind->act ? n->src[0] : -1;
+    }
+    return node;
+}
+
+/* ---- decisions ---- */
 
 static bool skipped(const Compiler *c, int i) {
     return !c->spec->training && c->graph->nodes[i].kind->training_only;
@@ -70,8 +85,10 @@ static bool has_penalty(const GraphNode *n) {
 static void choose_nodes(Compiler *c) {
     const CompileSpec *s = c->spec;
     for (int k = 0; k < s->n_losses; k++) {
-        int node = s->losses[k].node;
-        c->losses_on[k] = s->losses[k].logits ? c->graph->nodes[node].src[0] : node;
+        int node = s->losses[k].node, final = -1;
+        if (s->losses[k].logits) final = compile_final(c->graph, node, false);
+        if (s->losses[k].logits && final < 0) final = compile_final(c->graph, node, true);
+        c->losses_on[k] = final >= 0 ? c->graph->nodes[final].src[0] : node;
         keep(c, c->losses_on[k]);
     }
     if (!s->training)
@@ -87,7 +104,9 @@ static void choose_nodes(Compiler *c) {
         if (!c->nodes[i].needed) continue;
         for (int k = 0; k < n->n_src; k++)
             if (n->src[k] >= 0) c->nodes[n->src[k]].n_readers++;
-        if (n->partner >= 0) c->nodes[n->partner].kept = true;
+        if (n->partner < 0) continue;
+        c->nodes[n->partner].kept = true;
+        c->nodes[n->partner].layer.has_partner = true;
     }
 }
 
@@ -110,8 +129,7 @@ static void choose_fusion(Compiler *c) {
     }
 }
 
-/* ---- tensors
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- tensors ---- */
 
 static Tensor *value_of(const Compiler *c, int i) {
     return i < 0 ? c->input : c->nodes[i].value;
@@ -153,8 +171,7 @@ static void add_gradient(Compiler *c, int i, Tensor *gradient) {
     n->gradient[n->n_gradients++] = gradient;
 }
 
-/* ---- forward
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- forward ---- */
 
 static void record_forward(Compiler *c) {
     for (int i = 0; i < c->graph->n; i++) {
@@ -169,6 +186,7 @@ static void record_forward(Compiler *c) {
         build_scope(c->b, n->name);
         l->params = n->params;
         l->training = c->spec->training;
+        l->frozen = n->frozen;
         l->n_src = n->n_src;
         l->number = (uint32_t)i;
         for (int k = 0; k < n->n_src; k++) l->src[k] = value_of(c, n->src[k]);
@@ -179,36 +197,39 @@ static void record_forward(Compiler *c) {
     }
 }
 
-/* ---- activity penalties
- * -------------------------------------------------------------------------------------------------- */
+/* ---- activity penalties ---- */
 
 typedef struct Penalty {
     float l1, l2; /* divided by the batch */
 } Penalty;
 
-/* penalty = sum over all elements of l1 |a| + l2 a^2; its gradient l1 sign(a) + 2 l2 a. The sum runs over stretches of
- * fixed length. */
-enum { STRETCH = 4096 };
-static void penalty_run(const NativeCall *call) {
-    const Penalty *p = call->params;
-    const float *a = call->src[0].data;
-    float *diff = call->dst[1].data;
-    double *result = call->dst[0].data, total = 0;
-    const int64_t size = call->src[0].size;
-    for (int64_t first = 0; first < size; first += STRETCH) {
-        const int64_t n = size - first < STRETCH ? size - first : STRETCH;
-        const float *x = a + first;
-        float *d = diff + first, l1 = 0, l2 = 0;
+/* penalty = sum over all elements of l1 |a| + l2 a^2; its gradient l1 sign(a) + 2 l2 a. */
+enum { PENALTY_GRAIN = 16384 };
+
+typedef struct PenaltyRun {
+    Penalty p;
+    const float *a;
+    float *diff;
+} PenaltyRun;
+
+static double penalty_span(const void *context, int64_t first, int64_t last) {
+    const PenaltyRun *r = context;
+    const float *a = r->a;
+    float *diff = r->diff;
+    double l1 = 0, l2 = 0;
 #pragma omp simd reduction(+ : l1, l2)
-        for (int64_t i = 0; i < n; i++) {
-            float v = x[i], sign = (float)(v > 0) - (float)(v < 0);
-            l1 += v * sign;
-            l2 += v * v;
-            d[i] = p->l1 * sign + 2 * p->l2 * v;
-        }
-        total += (double)p->l1 * l1 + (double)p->l2 * l2;
+    for (int64_t i = first; i < last; i++) {
+        float v = a[i], sign = (float)(v > 0) - (float)(v < 0);
+        l1 += (double)(v * sign);
+        l2 += (double)v * (double)v;
+        diff[i] = r->p.l1 * sign + 2 * r->p.l2 * v;
     }
-    result[LOSS_SUM] = total;
+    return (double)r->p.l1 * l1 + (double)r->p.l2 * l2;
+}
+
+static void penalty_run(const NativeCall *call) {
+    PenaltyRun run = {.p = *(const Penalty *)call->params, .a = call->src[0].data, .diff = call->dst[1].data};
+    ((double *)call->dst[0].data)[LOSS_SUM] = spans_run(call->src[0].size, PENALTY_GRAIN, penalty_span, &run);
 }
 
 static void penalty_total(const NativeCall *call) {
@@ -219,8 +240,26 @@ static void penalty_total(const NativeCall *call) {
     total[LOSS_WEIGHT] = 1;
 }
 
-static void record_penalties(Compiler *c) {
+/* One sum of n results, more than a native step takes at once through sums of sums. */
+static Tensor *record_total(Build *b, int n, Tensor **results) {
     NativeSpec total = {.name = "activity", .fn = penalty_total, .layout = NATIVE_DENSE, .n_dst = 1};
+    for (int k = 0; k < n; k++) {
+        if (total.n_src == NATIVE_MAX_ARGS) {
+            total.dst[0] = build_tensor(b, F64, SHAPE(LOSS_RESULTS));
+            op_native(b, &total);
+            total.src[0] = total.dst[0];
+            total.n_src = 1;
+        }
+        total.src[total.n_src++] = results[k];
+    }
+    total.dst[0] = build_tensor(b, F64, SHAPE(LOSS_RESULTS));
+    op_native(b, &total);
+    return total.dst[0];
+}
+
+static void record_penalties(Compiler *c) {
+    int n_results = 0;
+    Tensor **results = ARENA_ARRAY(c->arena, Tensor *, c->graph->n);
     build_scope(c->b, "activity");
     for (int i = 0; i < c->graph->n; i++) {
         const GraphNode *n = &c->graph->nodes[i];
@@ -240,20 +279,12 @@ static void record_penalties(Compiler *c) {
                                       .n_dst = 2,
                                       .dst = {result, diff}});
         if (c->nodes[i].learns) add_gradient(c, i, diff);
-        if (total.n_src == NATIVE_MAX_ARGS) {
-            build_fail(c->b, "more than %d layers with activity penalties", NATIVE_MAX_ARGS);
-            return;
-        }
-        total.src[total.n_src++] = result;
+        results[n_results++] = result;
     }
-    if (total.n_src == 0) return;
-    total.dst[0] = build_tensor(c->b, F64, SHAPE(LOSS_RESULTS));
-    op_native(c->b, &total);
-    build_output(c->b, "activity", total.dst[0]);
+    if (n_results > 0) build_output(c->b, "activity", record_total(c->b, n_results, results));
 }
 
-/* ---- losses
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- losses ---- */
 
 static Shape target_shape(const LossTerm *term, Shape value) {
     if (term->target_type == S32) return SHAPE(value.dim[0]);
@@ -289,8 +320,7 @@ static void record_losses(Compiler *c) {
     }
 }
 
-/* ---- backward
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- backward ---- */
 
 static void record_backward(Compiler *c) {
     for (int i = c->graph->n - 1; i >= 0; i--) {
@@ -314,8 +344,7 @@ static void record_backward(Compiler *c) {
     }
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it ---- */
 
 static void record_outputs(Compiler *c) {
     for (int k = 0; k < c->spec->n_outputs; k++)
@@ -341,7 +370,7 @@ Err compile_program(Program **out, const CompileSpec *spec, Error *err) {
     const int n = spec->graph->n;
     Shape input = spec->input.rank ? spec->input : spec->graph->input;
     Arena *arena = arena_new();
-    Compiler c = {.spec = spec, .graph = spec->graph, .err = err};
+    Compiler c = {.arena = arena, .spec = spec, .graph = spec->graph};
     c.nodes = ARENA_ARRAY(arena, NodeBuild, n);
     c.losses_on = ARENA_ARRAY(arena, int, spec->n_losses + 1);
     c.penalised = ARENA_ARRAY(arena, bool, n);

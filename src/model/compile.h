@@ -47,7 +47,11 @@ typedef struct CompileSpec {
  * weights->value and ->grad are bound by address: they must not move while the program lives. */
 Err compile_program(Program **out, const CompileSpec *spec, Error *err);
 
-/* Whether `node` ends in a sigmoid (or softmax) that a loss may take over. */
-bool compile_ends_in(const Graph *graph, int node, bool softmax);
+/* The final sigmoid (or softmax) of `node` that a loss may take over, computing from what comes before it: the node
+ * itself, or one behind which only reshapes follow; -1 when there is none. LossTerm.logits asks for it. */
+int compile_final(const Graph *graph, int node, bool softmax);
+/* A softmax before `node` with only weightless layers in between (crop, upsample ...), so that node holds
+ * probabilities; -1. */
+int compile_hidden_softmax(const Graph *graph, int node);
 
 #endif

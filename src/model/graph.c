@@ -4,7 +4,8 @@
  * A knob `activation: NAME` on a layer whose kind has none of its own becomes a node behind it, named LAYER/activation,
  * for which the layer's name then stands. The compiler fuses the two again.
  */
-#include "model/weights.h"
+#include "model/graph.h"
+#include "model/initializer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +77,7 @@ static void blame(Builder *g, Mark mark, const Error *own) {
     err_append(g->err, own);
 }
 
-/* ---- nodes
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 /* "relu" where "activation: relu" is meant. */
 static bool is_function(const char *name) {
@@ -189,8 +189,7 @@ static void add_entry(Builder *g, int index) {
     g->node_of[index] = g->graph->n - 1;
 }
 
-/* ---- partners
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- partners ---- */
 
 /* A node called `name` as seen from inside `scope` ("dec/block1"): the innermost scope first. The node itself, not its
  * activation. */
@@ -228,21 +227,7 @@ static void find_partners(Builder *g) {
     }
 }
 
-/* ---- shapes
- * --------------------------------------------------------------------------------------------------------------- */
-
-/* Shape of node i from those before it. false with a phrase when the layer refuses. */
-static bool infer_node(const Graph *graph, int i, Shape input, const Shape *shapes, Shape *dst, char *phrase) {
-    const GraphNode *n = &graph->nodes[i];
-    Shape src[LAYER_MAX_SRC + 2];
-    for (int k = 0; k < n->n_src; k++) src[k] = n->src[k] < 0 ? input : shapes[n->src[k]];
-    if (n->partner >= 0) {
-        const GraphNode *p = &graph->nodes[n->partner];
-        src[n->n_src] = p->src[0] < 0 ? input : shapes[p->src[0]];
-        src[n->n_src + 1] = shapes[n->partner];
-    }
-    return n->kind->infer(n->params, n->n_src, src, dst, phrase);
-}
+/* ---- shapes ---- */
 
 static void infer_all(Builder *g) {
     Graph *graph = g->graph;
@@ -254,7 +239,7 @@ static void infer_all(Builder *g) {
         if (n->partner >= 0 && !g->shaped[n->partner]) known = false;
         if (!known) continue;
         char phrase[LAYER_PHRASE_BYTES] = "does not fit";
-        g->shaped[i] = infer_node(graph, i, graph->input, graph->shapes, &graph->shapes[i], phrase);
+        g->shaped[i] = graph_infer_node(graph, i, graph->input, graph->shapes, &graph->shapes[i], phrase);
         if (g->shaped[i]) continue;
         Error own = ERROR_INIT;
         err_at(&own, ERR_CONFIG, n->mark, "%s: %s", describe_node(g, n), phrase);
@@ -262,43 +247,7 @@ static void infer_all(Builder *g) {
     }
 }
 
-static int declare(const GraphNode *n, const Graph *graph, Shape input, const Shape *shapes, int i, WeightDecl *decls) {
-    Shape src[LAYER_MAX_SRC];
-    if (!n->kind->weights) return 0;
-    for (int k = 0; k < n->n_src; k++) src[k] = n->src[k] < 0 ? input : shapes[n->src[k]];
-    return n->kind->weights(n->params, src, shapes[i], decls);
-}
-
-/* Whether the layer's weights would have the same shapes as for the graph's own input. */
-static bool weights_fit(const Graph *graph, int i, Shape input, const Shape *shapes) {
-    WeightDecl own[LAYER_MAX_WEIGHTS] = {0}, here[LAYER_MAX_WEIGHTS] = {0};
-    int n = declare(&graph->nodes[i], graph, graph->input, graph->shapes, i, own);
-    declare(&graph->nodes[i], graph, input, shapes, i, here);
-    for (int k = 0; k < n; k++)
-        if (!shape_equal(own[k].shape, here[k].shape)) return false;
-    return true;
-}
-
-static Err infer_for(const Graph *graph, Shape input, Shape *shapes, Error *err) {
-    for (int i = 0; i < graph->n; i++) {
-        const GraphNode *n = &graph->nodes[i];
-        char phrase[LAYER_PHRASE_BYTES] = "does not fit", own[SHAPE_TEXT_BYTES], here[SHAPE_TEXT_BYTES];
-        if (!infer_node(graph, i, input, shapes, &shapes[i], phrase))
-            return err_set(err, ERR_CONFIG, "layer '%s' (%s) on an input of %s: %s", n->name, n->kind->name,
-                           shape_text(input, here), phrase);
-        if (weights_fit(graph, i, input, shapes)) continue;
-        return err_set(err, ERR_CONFIG, "layer '%s' (%s) binds the network to inputs of %s, got %s", n->name,
-                       n->kind->name, shape_text(graph->input, own), shape_text(input, here));
-    }
-    return OK;
-}
-
-Err graph_infer(const Graph *graph, Shape input, Shape *shapes, Error *err) {
-    return infer_for(graph, input, shapes, err);
-}
-
-/* ---- input and outputs
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- input and outputs ---- */
 
 static void choose_input(Builder *g, const ModelKeys *keys, Shape data) {
     Graph *graph = g->graph;
@@ -361,31 +310,7 @@ static void check_classes(Builder *g, int64_t classes) {
                    describe_node(g, n), (long long)channels, (long long)classes));
 }
 
-/* Pictures whose size the network does not take, as 360 rows where it halves them four times, come to it padded to a
- * multiple of its stride (data/loader.h). So the graph is built for the padded size, when that is what it takes. */
-static bool shapes_at(Graph *graph, Shape input) {
-    char phrase[LAYER_PHRASE_BYTES];
-    graph->input = input;
-    for (int i = 0; i < graph->n; i++)
-        if (!infer_node(graph, i, input, graph->shapes, &graph->shapes[i], phrase)) return false;
-    return true;
-}
-
-static void pad_input(Graph *graph) {
-    const Shape own = graph->input;
-    if (own.rank != 4 || shapes_at(graph, own)) return;
-    for (int64_t s = 2; s <= 256; s *= 2) {
-        Shape padded = own;
-        for (int i = 2; i < 4; i++) padded.dim[i] = (own.dim[i] + s - 1) / s * s;
-        if (!shapes_at(graph, padded)) continue;
-        int64_t stride = graph_stride(graph);
-        if (stride > 0 && s % stride == 0) return;
-    }
-    graph->input = own;
-}
-
-/* ---- all of it
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it ---- */
 
 static int count_aliases(const LayerList *list) {
     int n = 0;
@@ -445,7 +370,7 @@ Err graph_build(Graph **out, const Experiment *experiment, Shape input, int64_t 
     find_partners(&g);
     choose_outputs(&g, &keys);
     if (graph->input.rank > 0) {
-        if (g.result == OK && keys.input.n == 0) pad_input(graph);
+        if (g.result == OK && keys.input.n == 0) graph_pad_input(graph);
         infer_all(&g);
     }
     check_classes(&g, classes);
@@ -469,70 +394,4 @@ int graph_find(const Graph *graph, const char *name) {
         name = next;
     }
     return find_node(graph, name);
-}
-
-/* ---- stride
- * ---------------------------------------------------------------------------------------------------------------- */
-
-static bool passes(const Graph *graph, int64_t height, int64_t width, Shape *shapes) {
-    Shape input = graph->input;
-    input.dim[2] = height;
-    input.dim[3] = width;
-    if (infer_for(graph, input, shapes, NULL) != OK) return false;
-    for (int k = 0; k < graph->n_outputs; k++) {
-        Shape out = shapes[graph->outputs[k]];
-        if (out.rank == input.rank && (out.dim[2] != height || out.dim[3] != width)) return false;
-    }
-    return true;
-}
-
-int64_t graph_stride(const Graph *graph) {
-    if (graph->input.rank != 4) return 0;
-    Arena *arena = arena_new();
-    Shape *shapes = ARENA_ARRAY(arena, Shape, graph->n + 1);
-    int64_t found = 0;
-    for (int64_t s = 1; s <= 256 && !found; s *= 2) {
-        int64_t first = (63 + s) / s; /* sizes from 64 on, so that no window is larger than its source */
-        bool all = true;
-        for (int64_t k = first; all && k < first + 4; k++) all = passes(graph, s * k, s * (k + 1), shapes);
-        if (all) found = s;
-    }
-    arena_free(arena);
-    return found;
-}
-
-/* ---- table
- * ------------------------------------------------------------------------------------------------------------------ */
-
-char *graph_describe(const Graph *graph, Arena *arena) {
-    char *text = NULL, shape[SHAPE_TEXT_BYTES];
-    size_t bytes = 0;
-    int64_t total = 0, buffers = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    if (!out) return arena_strdup(arena, "");
-    fprintf(out, "%-32s %-18s %-18s %12s\n", "layer", "kind", "result", "parameters");
-    fprintf(out, "%-32s %-18s %-18s\n", "input", "", shape_text(graph->input, shape));
-    for (int i = 0; i < graph->n; i++) {
-        const GraphNode *n = &graph->nodes[i];
-        WeightDecl decls[LAYER_MAX_WEIGHTS] = {0};
-        int64_t own = 0;
-        int count = declare(n, graph, graph->input, graph->shapes, i, decls);
-        for (int k = 0; k < count; k++) {
-            int64_t size = shape_size(decls[k].shape);
-            if (decls[k].flags & WEIGHT_TRAINED)
-                own += size;
-            else
-                buffers += size;
-        }
-        total += own;
-        fprintf(out, "%-32s %-18s %-18s %12lld\n", n->name, n->kind->name, shape_text(graph->shapes[i], shape),
-                (long long)own);
-    }
-    fprintf(out, "%lld parameters", (long long)total);
-    if (buffers) fprintf(out, " and %lld running statistics", (long long)buffers);
-    fputc('\n', out);
-    fclose(out);
-    char *copy = arena_strdup(arena, text);
-    free(text);
-    return copy;
 }

@@ -1,9 +1,13 @@
 /* graph.h - the network as nodes by name: read from the expanded config, checked, shaped.
  *
  * A layer entry's common keys, beside name, from and if (config/blocks.h):
- *   activity_l1, activity_l2   penalty on the layer's result, in training only: sum over units of the batch mean of
- * |a|, a^2 frozen: true               its weights are not trained init                       initializer of its weights
- * (not of biases and normalisation)
+ *
+ *     activity_l1, activity_l2   penalty on the layer's result, in training only:
+ *                                sum over units of the batch mean of |a|, a^2
+ *     frozen: true               its weights are not trained, its running statistics stay as they are
+ *     init                       initializer of its weights (not of biases and normalisation)
+ *
+ * graph.c reads and checks the config; shapes.c answers what passes through.
  */
 #ifndef SANDGLASS_MODEL_GRAPH_H
 #define SANDGLASS_MODEL_GRAPH_H
@@ -46,12 +50,21 @@ Err graph_build(Graph **out, const Experiment *experiment, Shape input, int64_t 
  * weights would have to be others than for graph->input (a dense layer on another picture size) is an error. */
 Err graph_infer(const Graph *graph, Shape input, Shape *shapes, Error *err);
 
+/* Shape of node i from those before it and the input. false: the layer refuses, phrase says why. */
+bool graph_infer_node(const Graph *graph, int i, Shape input, const Shape *shapes, Shape *dst,
+                      char phrase[LAYER_PHRASE_BYTES]);
+
 int graph_find(const Graph *graph, const char *name); /* -1 when there is none; block instances count */
 
 /* The smallest s, a power of two up to 256, such that every input with height and width divisible by s passes through
  * the network and (for outputs with as many spatial axes as the input) comes out at its own size. 0 when there is none.
  */
 int64_t graph_stride(const Graph *graph);
+
+/* Pictures whose size the network does not take, or does not give back (360 rows where it halves them four times), come
+ * to it padded to a multiple of its stride (data/loader.h): make that the graph's input, when it helps. Fills
+ * graph->shapes as far as they are known. */
+void graph_pad_input(Graph *graph);
 
 /* Table for people: name, kind, shape, weights; totals. */
 char *graph_describe(const Graph *graph, Arena *arena);

@@ -33,6 +33,7 @@ typedef struct WeightDecl {
 typedef struct LayerBuild {
     const void *params;
     bool training;
+    bool frozen; /* nothing of it may change in training, running statistics included */
     int n_src;
     Tensor *src[LAYER_MAX_SRC];
     Tensor *weights[LAYER_MAX_WEIGHTS];      /* in the order declared */
@@ -45,6 +46,7 @@ typedef struct LayerBuild {
     Tensor *diff_src[LAYER_MAX_SRC];   /* set by backward where wanted */
     Tensor *kept[LAYER_MAX_KEPT];      /* from forward to backward, and to layers that refer to this one (unpooling) */
     const struct LayerBuild *partner;  /* the build of the layer that `partner` names (see LayerKind), or NULL */
+    bool has_partner;                  /* another layer refers to this one: keep what it needs */
     uint32_t number;                   /* of the layer in the graph: names its random stream */
 } LayerBuild;
 
@@ -80,6 +82,9 @@ typedef struct LayerKind {
 
     /* Does nothing in an inference program (dropout, noise): the compiler passes the source through. */
     bool training_only;
+
+    /* The result has the source's elements in the same logical order under another shape (reshape, flatten). */
+    bool keeps_elements;
 } LayerKind;
 
 /* The registry, in layers/list.c. */

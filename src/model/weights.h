@@ -38,16 +38,8 @@ Err weights_new(Weights **out, const Graph *graph, Error *err);
 void weights_free(Weights *weights);
 /* Take n optimizer slots (zeros). */
 Err weights_add_slots(Weights *weights, int n, Error *err);
-/* Fill every entry by its initializer; entry i draws from stream (seed, RNG_INIT, i). */
+/* Fill every entry by its initializer (model/initializer.h), from a stream of its own. */
 Err weights_init(Weights *weights, uint64_t seed, Error *err);
 const WeightEntry *weights_find(const Weights *weights, const char *name);
-
-/* Initializers: zeros, ones, constant: V, uniform: LIMIT, normal: DEVIATION, glorot_uniform, glorot_normal (Glorot &
- * Bengio 2010), he_uniform, he_normal (He et al. 2015), lecun_uniform, lecun_normal, orthogonal (Saxe et al. 2014),
- * torch (PyTorch's default for convolutions and linear layers: uniform, limit 1/sqrt(fan_in)). One row of a table in
- * weights.c each. NULL-terminated names: */
-extern const char *const initializer_names[];
-/* NULL when `init` is well-formed, else a phrase in `phrase`. */
-const char *initializer_check(const char *init, char phrase[PARAM_PHRASE_BYTES]);
 
 #endif

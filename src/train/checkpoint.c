@@ -29,7 +29,7 @@ static const StateField state_fields[] = {
     INT_FIELD("step", step),
     INT_FIELD("micro", micro),
     FLOAT_FIELD("activity", train_loss.activity),
-    FLOAT_FIELD("loss_batches", train_loss.batches),
+    FLOAT_FIELD("loss_samples", train_loss.samples),
     INT_FIELD("train_samples", train_samples),
     INT_FIELD("train_images", train_images),
     INT_FIELD("threads", threads),

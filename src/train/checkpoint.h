@@ -4,16 +4,18 @@
  *                                onednn "2.6.3 ...", hdf5 "1.10.8", task "segmentation", name "camvid-unet"
  *     /config                    text: resolved YAML
  *     /input                     int64: shape of the network's input, 1,C,H,W
- *     /classes, /palette         text list; uint8 n,3                             (absent when the task has none)
- *     /class_weights             float32 n: of the loss                           (absent when it has none)
- *     /normalization/{mean,std}  float64 per channel                              (absent: values divided by the
- * range); attribute depth: bits of the pictures they are for /weights/LAYER/NAME        float32, plain order (see each
- * layer for its axes), attribute crc32 /optimizer/SLOT/LAYER/NAME float32, attribute crc32 (absent in best.h5) /state
- * attributes: the plain numbers of TrainState; /state/loss_sum, /state/loss_weight /history                   text
- * list: the lines of history.jsonl so far
+ *     /classes, /palette         text list; uint8 n,3 (absent when the task has none)
+ *     /class_weights             float32 n: of the loss (absent when it has none)
+ *     /normalization/{mean,std}  float64 per channel (absent: values are divided by the full scale);
+ *                                attribute depth of the group: bits of the pictures they are for
+ *     /weights/LAYER/NAME        float32, plain order (see each layer for its axes); attribute crc32
+ *     /optimizer/SLOT/LAYER/NAME float32; attribute crc32 (absent in best.h5)
+ *     /state                     attributes: the plain numbers of TrainState
+ *     /state/loss_sum            float64 per loss: of the epoch so far; so is loss_weight
+ *     /history                   text list: the lines of history.jsonl so far
  *
- * A weight's crc32 (zlib's, of its bytes in memory order) is verified when it is read. "/optimizer/gradient_sum" holds
- * the gradient accumulated so far when micro-batches are under way.
+ * A weight's crc32 (zlib's, of its bytes in memory order) is verified when it is read. While micro-batches are under
+ * way, /optimizer/gradient_sum/LAYER/NAME holds the sum of their gradients.
  */
 #ifndef SANDGLASS_TRAIN_CHECKPOINT_H
 #define SANDGLASS_TRAIN_CHECKPOINT_H
@@ -84,8 +86,8 @@ Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **wei
 /* Into a network built from the checkpoint's config: every weight must be there with its shape, and no other. */
 Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err);
 Err checkpoint_read_slots(const Checkpoint *c, Weights *weights, int n, const char *const *slot_names, Error *err);
-/* accumulated: trained_size floats for the gradient under way, with `weights` for its directory; both NULL: not wanted.
- */
+/* accumulated: trained_size floats for the sum of gradients under way, with `weights` for its directory; both NULL: not
+ * wanted. */
 Err checkpoint_read_state(const Checkpoint *c, TrainState *out, const Weights *weights, float *accumulated,
                           Arena *arena, Error *err);
 

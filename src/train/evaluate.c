@@ -1,6 +1,7 @@
 /* evaluate.c - scores by name, and as JSON. See evaluate.h. */
 #include "train/evaluate.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Name, and where the value is. NULL ends the table. */
@@ -81,6 +82,11 @@ bool evaluation_metric(const Evaluation *e, const char *name, double *value) {
             return true;
         }
     return false;
+}
+
+bool evaluation_is_better(const MetricName *metric, double value, double best) {
+    if (isnan(value)) return false;
+    return isnan(best) || (metric->higher_is_better ? value > best : value < best);
 }
 
 static const char *default_metric(Task task) {

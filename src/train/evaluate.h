@@ -29,6 +29,8 @@ void evaluation_write_json(const Evaluation *e, const char *const *class_names, 
 
 /* The value of a metric by the name a config uses ("miou"); false when the task has no such metric. */
 bool evaluation_metric(const Evaluation *e, const char *name, double *value);
+/* Whether a value of the metric is better than the best so far (NaN: none yet). NaN never is. */
+bool evaluation_is_better(const MetricName *metric, double value, double best);
 /* The metric that `train.best` means: its own name, or for "" miou, accuracy or loss by the task. Without evaluations
  * of a val split only "loss", the training's, is there. */
 Err evaluation_best_metric(MetricName *out, const Experiment *experiment, bool has_val, Error *err);

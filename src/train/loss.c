@@ -20,8 +20,8 @@ static const LossKind *loss_find(const char *name) {
 
 /* ---- the call from a program */
 
-/* What a term carries into the program. The pointers are the arena's that loss_set_build got: it outlives the programs.
- */
+/* What a term carries into the program. The pointers are into the arena that loss_set_build got, which outlives the
+ * programs. */
 typedef struct LossCall {
     const LossKind *kind;
     const void *params;
@@ -29,7 +29,12 @@ typedef struct LossCall {
     LossTarget target;
     bool logits;
     float scale;
+    const LossExtent *extent;
 } LossCall;
+
+static bool is_padded(const LossExtent *e) {
+    return e->valid_height < e->height || e->valid_width < e->width;
+}
 
 static void loss_call(const NativeCall *call) {
     const LossCall *l = call->params;
@@ -41,6 +46,7 @@ static void loss_call(const NativeCall *call) {
     args.target = call->src[1].data;
     args.target_kind = l->target;
     args.class_weights = l->class_weights;
+    args.extent = l->target == TARGET_INPUT && is_padded(l->extent) ? l->extent : NULL;
     args.logits = l->logits;
     args.scale = l->scale;
     args.diff_src = call->n_dst > 1 ? call->dst[1].data : NULL;
@@ -71,6 +77,7 @@ typedef struct SetBuilder {
     const Graph *graph;
     const Shape *shapes; /* of the graph's nodes at its own input */
     Split *train;
+    const volatile sig_atomic_t *stop; /* may be NULL */
     ClassStats stats;
     bool has_stats;
     Arena *arena;
@@ -200,6 +207,12 @@ static Err weights_from_list(SetBuilder *b, const Node *node, const char *what, 
     return err_at(b->err, ERR_CONFIG, node->mark, "%s: 'class_weights' are all 0, at least one must be more", what);
 }
 
+/* A SplitProgress: counting a large split takes long, and whoever asks to stop need not wait for it. */
+static bool not_stopped(void *context, int64_t done, int64_t n) {
+    const SetBuilder *b = context;
+    return !b->stop || !*b->stop;
+}
+
 static Err weights_from_data(SetBuilder *b, const Node *node, const char *what, int64_t classes, float *weights) {
     bool median = strcmp(node->text, "median_frequency") == 0;
     if (!median && strcmp(node->text, "inverse") != 0) {
@@ -216,7 +229,7 @@ static Err weights_from_data(SetBuilder *b, const Node *node, const char *what, 
         return err_at(b->err, ERR_CONFIG, node->mark, "%s: 'class_weights: %s' for %lld classes, but the data has %d",
                       what, node->text, (long long)classes, split_config(b->train)->n_classes);
     }
-    if (!b->has_stats) TRY(split_class_stats(b->train, &b->stats, b->arena, b->err));
+    if (!b->has_stats) TRY(split_class_stats(b->train, &b->stats, not_stopped, b, b->arena, b->err));
     b->has_stats = true;
     if (median) {
         class_weights_median_frequency(&b->stats, (int)classes, weights);
@@ -265,16 +278,22 @@ static Err add_term(SetBuilder *b, const Node *entry, const char *what) {
     what = arena_printf(b->arena, "%s (%s)", what, kind->name);
     int node = find_node(b, entry, what, config.on);
     if (node < 0) return ERR_CONFIG;
-    LossCall call = {.kind = kind, .params = params, .scale = (float)config.weight, .target = term_target(b, kind)};
+    LossCall call = {.kind = kind,
+                     .params = params,
+                     .scale = (float)config.weight,
+                     .target = term_target(b, kind),
+                     .extent = b->set->extent};
     TRY(check_shape(b, entry->mark, what, call.target, node));
     TRY(read_class_weights(b, kind, params, what, b->shapes[node].dim[1], &call.class_weights));
-    call.logits = (kind->takes_sigmoid && compile_ends_in(b->graph, node, false)) ||
-                  (kind->takes_softmax && compile_ends_in(b->graph, node, true));
-    if (kind == &loss_bce && call.logits && ((const Bce *)params)->from_logits) {
-        return err_at(b->err, ERR_CONFIG, entry->mark,
-                      "%s: 'from_logits' is set, but layer '%s' ends in a sigmoid; remove one of the two", what,
-                      b->graph->nodes[node].name);
-    }
+    call.logits = (kind->takes_sigmoid && compile_final(b->graph, node, false) >= 0) ||
+                  (kind->takes_softmax && compile_final(b->graph, node, true) >= 0);
+    int hidden = kind->takes_softmax && !call.logits ? compile_hidden_softmax(b->graph, node) : -1;
+    if (hidden >= 0)
+        return err_at(
+            b->err, ERR_CONFIG, b->graph->nodes[hidden].mark,
+            "%s: takes logits, but layer '%s' turns them into probabilities before '%s': put the softmax last, "
+            "or leave it out",
+            what, b->graph->nodes[hidden].name, b->graph->nodes[node].name);
     const char *name = term_name(b, kind);
     b->weights[b->set->n] = config.weight;
     b->set->terms[b->set->n++] = (LossTerm){
@@ -298,8 +317,8 @@ static const Node *default_loss(const SetBuilder *b) {
                            b->experiment->task == TASK_RECONSTRUCTION ? "mse" : "cross_entropy");
 }
 
-Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *graph, Split *train, Arena *arena,
-                   Error *err) {
+Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *graph, Split *train,
+                   const volatile sig_atomic_t *stop, Arena *arena, Error *err) {
     Shape *shapes = ARENA_ARRAY(arena, Shape, graph->n);
     TRY(graph_infer(graph, graph->input, shapes, err));
     SetBuilder b = {.set = out,
@@ -307,6 +326,7 @@ Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *grap
                     .graph = graph,
                     .shapes = shapes,
                     .train = train,
+                    .stop = stop,
                     .arena = arena,
                     .err = err};
     const Node *loss = experiment->train.loss;
@@ -316,7 +336,7 @@ Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *grap
     if (n < 1 || n > MAX_TERMS) {
         return err_at(err, ERR_CONFIG, loss->mark, "train.loss: must have 1 to %d entries, got %d", MAX_TERMS, n);
     }
-    *out = (LossSet){.terms = ARENA_ARRAY(arena, LossTerm, n)};
+    *out = (LossSet){.terms = ARENA_ARRAY(arena, LossTerm, n), .extent = ARENA_NEW(arena, LossExtent)};
     out->weights = b.weights = ARENA_ARRAY(arena, double, n);
     Err first = OK;
     for (int i = 0; i < n; i++) {
@@ -349,12 +369,13 @@ void loss_total_add(LossTotal *total, const LossSet *set, const Program *program
         total->weight[i] += results[LOSS_WEIGHT];
     }
     const double *activity = program_read(program, "activity");
-    if (activity) total->activity += activity[LOSS_SUM];
-    total->batches += 1.0;
+    double samples = (double)program_shape(program, "input").dim[0];
+    if (activity) total->activity += activity[LOSS_SUM] * samples; /* the penalty is a mean over its batch */
+    total->samples += samples;
 }
 
 double loss_total_value(const LossTotal *total, const LossSet *set) {
-    double value = mean(total->activity, total->batches);
+    double value = mean(total->activity, total->samples);
     for (int i = 0; i < set->n; i++) value += set->weights[i] * mean(total->sum[i], total->weight[i]);
     return value;
 }

@@ -10,8 +10,17 @@
 #include "data/split.h"
 #include "model/compile.h"
 
+#include <signal.h>
+
 /* Which target a kind compares with. */
 typedef enum LossTarget { TARGET_INPUT, TARGET_MASK, TARGET_LABEL } LossTarget;
+
+/* The part of the pictures in a batch that is theirs; the rest repeats their edges to fill the network's stride. A loss
+ * against the input leaves the rest out: of its sum, its weight, and with gradient 0. All 0: nothing is padded. */
+typedef struct LossExtent {
+    int64_t height, width; /* of the batch */
+    int64_t valid_height, valid_width;
+} LossExtent;
 
 /* What the functions work on: dense arrays, N samples of C channels over S places (H*W, 1 for vectors). */
 typedef struct LossArgs {
@@ -20,6 +29,7 @@ typedef struct LossArgs {
     const void *target;         /* float N,C,S (TARGET_INPUT), uint8_t N,S (TARGET_MASK), int32_t N (TARGET_LABEL) */
     LossTarget target_kind;     /* which of them */
     const float *class_weights; /* C, or NULL: all 1 */
+    const LossExtent *extent;   /* NULL: nothing is padded; else src is planes of height x width */
     bool logits;
     float scale;
     float *diff_src; /* N,C,S, overwritten; NULL: only the value */
@@ -32,7 +42,6 @@ typedef struct LossKind {
     size_t params_bytes;
     LossTarget target, target_alt;     /* cross_entropy takes masks or labels; equal when there is no alternative */
     bool takes_sigmoid, takes_softmax; /* computes from logits when the network ends in that */
-    bool needs_probabilities;          /* without such an end, values are taken as probabilities and clamped */
     void (*run)(const void *params, const LossArgs *args);
 } LossKind;
 extern const LossKind *const loss_kinds[]; /* NULL-terminated */
@@ -46,19 +55,21 @@ typedef struct LossSet {
     LossTerm *terms;       /* for CompileSpec */
     const double *weights; /* n: factor of each in the total */
     const float *class_weights;
+    LossExtent *extent; /* of the batch to come; whoever binds a batch sets it (net_bind_batch) */
 } LossSet;
-Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *graph, Split *train, Arena *arena,
-                   Error *err);
+/* stop: non-zero ends the counting of classes with ERR_STOPPED; may be NULL. */
+Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *graph, Split *train,
+                   const volatile sig_atomic_t *stop, Arena *arena, Error *err);
 
 /* Collects a split's or an epoch's loss: feed each batch's results, get the mean. Plain numbers, so that a checkpoint
  * can hold it. */
 typedef struct LossTotal {
     double sum[8], weight[8]; /* per term */
-    double activity, batches; /* activity penalties: sum of batch values, number of batches */
+    double activity, samples; /* activity penalties: sum over samples, number of samples */
 } LossTotal;
 void loss_total_add(LossTotal *total, const LossSet *set, const Program *program);
-double loss_total_value(const LossTotal *total,
-                        const LossSet *set); /* weighted sum of the terms' means, plus mean activity */
+/* Weighted sum of the terms' means, plus the mean activity penalty. */
+double loss_total_value(const LossTotal *total, const LossSet *set);
 /* The value of the last batch alone (for the progress line and the NaN guard). */
 double loss_batch_value(const LossSet *set, const Program *program);
 

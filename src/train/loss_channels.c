@@ -1,4 +1,4 @@
-/* loss_channels.c - losses that look at all channels of a place together: kl_divergence, cross_entropy.
+/* loss_channels.c - the loss that looks at all channels of a place together: cross_entropy.
  *
  * A place is one (n, s) of N,C,S arrays; its channels lie S elements apart. Where there are places side by side
  * (S > 1) the loops run over blocks of neighbouring places, so that they vectorise for any number of channels; plain
@@ -22,65 +22,6 @@ static int64_t blocks_grain(const LossArgs *args) {
     int64_t elements = args->c * (args->s < BLOCK ? args->s : BLOCK);
     return elements < GRAIN ? GRAIN / (elements > 0 ? elements : 1) : 1;
 }
-
-/* ---- kl_divergence: sum over channels of y log(y / p), mean over places */
-
-VECTOR_CLONES
-static double kl_stretch(int64_t n, const float *restrict p, const float *restrict y, float factor,
-                         float *restrict diff) {
-    double sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++) {
-        float a = y[i] < LOSS_EPSILON ? LOSS_EPSILON : y[i];
-        a = a > 1.0f ? 1.0f : a;
-        float b = p[i] < LOSS_EPSILON ? LOSS_EPSILON : p[i];
-        b = b > 1.0f ? 1.0f : b;
-        sum += (double)(a * (vm_logf(a) - vm_logf(b)));
-    }
-    if (!diff) return sum;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        float a = y[i] < LOSS_EPSILON ? LOSS_EPSILON : y[i];
-        a = a > 1.0f ? 1.0f : a;
-        float g = -factor * a / p[i];
-        g = p[i] < LOSS_EPSILON ? 0.0f : g; /* where p is limited, moving it changes nothing */
-        diff[i] = p[i] > 1.0f ? 0.0f : g;
-    }
-    return sum;
-}
-
-typedef struct KlRun {
-    const LossArgs *args;
-    float factor;
-} KlRun;
-
-static double kl_span(const void *context, int64_t first, int64_t last) {
-    const KlRun *r = context;
-    const float *target = r->args->target;
-    float *diff = r->args->diff_src;
-    return kl_stretch(last - first, r->args->src + first, target + first, r->factor, diff ? diff + first : NULL);
-}
-
-/* Nothing couples the channels of a place here: only the count of what the mean runs over knows them. */
-static void kl_run(const void *params, const LossArgs *args) {
-    int64_t places = args->n * args->s;
-    KlRun run = {.args = args, .factor = places > 0 ? (float)((double)args->scale / (double)places) : 0.0f};
-    *args->sum = spans_run(places * args->c, GRAIN, kl_span, &run);
-    *args->weight = (double)places;
-}
-
-static const Param no_params[] = {{0}};
-
-const LossKind loss_kl_divergence = {
-    .name = "kl_divergence",
-    .doc = "Kullback-Leibler divergence: mean over places of the sum over channels of t log(t / p), t and p "
-           "distributions limited to 1e-7 .. 1",
-    .params = no_params,
-    .target = TARGET_INPUT,
-    .target_alt = TARGET_INPUT,
-    .needs_probabilities = true,
-    .run = kl_run,
-};
 
 /* ---- cross_entropy from logits z, p = softmax(z), y the class of the place, w class weights, e label smoothing:
  *

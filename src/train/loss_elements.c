@@ -1,7 +1,8 @@
-/* loss_elements.c - losses that compare element by element with a target of the same size: mse, mae, bce.
+/* loss_elements.c - losses that compare element by element with a target of the same size: mse, mae, bce and
+ * kl_divergence.
  *
- * Each is a mean over all elements, so the gradient is that of one element times scale / (N C S). One pass reads value
- * and target and writes the gradient.
+ * Each is a mean over all elements (kl_divergence: over places), so the gradient is that of one element times scale /
+ * their number. One pass reads value and target and writes the gradient. What a batch was padded with is left out.
  */
 #include "base/spans.h"
 #include "base/vmath.h"
@@ -18,6 +19,7 @@ typedef struct ElementsRun {
     float *diff;
     float factor;
     ElementsFn fn;
+    const LossExtent *extent;
 } ElementsRun;
 
 static double elements_span(const void *context, int64_t first, int64_t last) {
@@ -25,12 +27,37 @@ static double elements_span(const void *context, int64_t first, int64_t last) {
     return r->fn(last - first, r->x + first, r->t + first, r->factor, r->diff ? r->diff + first : NULL);
 }
 
-static void elements_run(const LossArgs *args, ElementsFn fn) {
+/* The same over rows of padded planes: what is padding counts nothing and gets gradient 0. */
+static double rows_span(const void *context, int64_t first, int64_t last) {
+    const ElementsRun *r = context;
+    const LossExtent *e = r->extent;
+    double sum = 0;
+    for (int64_t row = first; row < last; row++) {
+        int64_t at = row * e->width, n = row % e->height < e->valid_height ? e->valid_width : 0;
+        float *diff = r->diff ? r->diff + at : NULL;
+        if (n > 0) sum += r->fn(n, r->x + at, r->t + at, r->factor, diff);
+        if (diff) memset(diff + n, 0, sizeof *diff * (size_t)(e->width - n));
+    }
+    return sum;
+}
+
+static int64_t count_elements(const LossArgs *args) {
+    const LossExtent *e = args->extent;
     int64_t n = args->n * args->c * args->s;
-    ElementsRun run = {.x = args->src, .t = args->target, .diff = args->diff_src, .fn = fn};
-    run.factor = n > 0 ? (float)((double)args->scale / (double)n) : 0.0f;
-    *args->sum = spans_run(n, GRAIN, elements_span, &run);
-    *args->weight = (double)n;
+    return e ? n / (e->height * e->width) * e->valid_height * e->valid_width : n;
+}
+
+/* weight: what the mean runs over. */
+static void elements_run(const LossArgs *args, ElementsFn fn, int64_t weight) {
+    const LossExtent *e = args->extent;
+    int64_t n = args->n * args->c * args->s;
+    ElementsRun run = {.x = args->src, .t = args->target, .diff = args->diff_src, .fn = fn, .extent = e};
+    run.factor = weight > 0 ? (float)((double)args->scale / (double)weight) : 0.0f;
+    if (e)
+        *args->sum = spans_run(n / e->width, e->width < GRAIN ? GRAIN / e->width : 1, rows_span, &run);
+    else
+        *args->sum = spans_run(n, GRAIN, elements_span, &run);
+    *args->weight = (double)weight;
 }
 
 /* ---- mse: (x - t)^2; gradient 2 (x - t) */
@@ -58,7 +85,7 @@ static double mse_elements(int64_t n, const float *restrict x, const float *rest
 }
 
 static void mse_run(const void *params, const LossArgs *args) {
-    elements_run(args, mse_elements);
+    elements_run(args, mse_elements, count_elements(args));
 }
 
 static const Param no_params[] = {{0}};
@@ -95,7 +122,7 @@ static double mae_elements(int64_t n, const float *restrict x, const float *rest
 }
 
 static void mae_run(const void *params, const LossArgs *args) {
-    elements_run(args, mae_elements);
+    elements_run(args, mae_elements, count_elements(args));
 }
 
 const LossKind loss_mae = {
@@ -113,8 +140,8 @@ const LossKind loss_mae = {
  * overflow or lose its digits. From probabilities: p limited to [1e-7, 1 - 1e-7] as in Keras, with gradient
  * (p - t) / (p (1 - p)), and 0 where the limit holds. */
 
-/* One element; *p: sigmoid(x). log(1 + e) is taken as 2 atanh(e / (2 + e)), and one division serves it and the sigmoid.
- */
+/* One element; *p: sigmoid(x). log(1 + e) is taken as 2 atanh(e / (2 + e)), and one division serves it and the
+ * sigmoid. */
 VECTOR_INLINE float bce_from_logit(float x, float t, float *p) {
     float e = vm_exp_downf(-fabsf(x));
     float once = 1.0f + e, twice = 2.0f + e, inverse = 1.0f / (once * twice);
@@ -170,24 +197,57 @@ static double bce_elements(int64_t n, const float *restrict x, const float *rest
 }
 
 static void bce_run(const void *params, const LossArgs *args) {
-    const Bce *bce = params;
-    elements_run(args, args->logits || (bce && bce->from_logits) ? bce_logits_elements : bce_elements);
+    elements_run(args, args->logits ? bce_logits_elements : bce_elements, count_elements(args));
 }
-
-static const Param bce_params[] = {
-    {"from_logits", PARAM_BOOL, offsetof(Bce, from_logits), "false", 0, 0, NULL,
-     "the values are logits, not probabilities (a final sigmoid is recognised without this)"},
-    {0}};
 
 const LossKind loss_bce = {
     .name = "bce",
     .doc = "binary cross-entropy: mean over elements of -(t log p + (1 - t) log(1 - p)); computed from logits when the "
            "network ends in a sigmoid, else p is limited to 1e-7 .. 1 - 1e-7",
-    .params = bce_params,
-    .params_bytes = sizeof(Bce),
+    .params = no_params,
     .target = TARGET_INPUT,
     .target_alt = TARGET_INPUT,
     .takes_sigmoid = true,
-    .needs_probabilities = true,
     .run = bce_run,
+};
+
+/* ---- kl_divergence: sum over channels of y log(y / p), mean over places */
+
+VECTOR_CLONES
+static double kl_elements(int64_t n, const float *restrict p, const float *restrict y, float factor,
+                          float *restrict diff) {
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++) {
+        float a = y[i] < LOSS_EPSILON ? LOSS_EPSILON : y[i];
+        a = a > 1.0f ? 1.0f : a;
+        float b = p[i] < LOSS_EPSILON ? LOSS_EPSILON : p[i];
+        b = b > 1.0f ? 1.0f : b;
+        sum += (double)(a * (vm_logf(a) - vm_logf(b)));
+    }
+    if (!diff) return sum;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        float a = y[i] < LOSS_EPSILON ? LOSS_EPSILON : y[i];
+        a = a > 1.0f ? 1.0f : a;
+        float g = -factor * a / p[i];
+        g = p[i] < LOSS_EPSILON ? 0.0f : g; /* where p is limited, moving it changes nothing */
+        diff[i] = p[i] > 1.0f ? 0.0f : g;
+    }
+    return sum;
+}
+
+/* Nothing couples the channels of a place here: only the count of what the mean runs over knows them. */
+static void kl_run(const void *params, const LossArgs *args) {
+    elements_run(args, kl_elements, args->s > 1 ? count_elements(args) / args->c : args->n);
+}
+
+const LossKind loss_kl_divergence = {
+    .name = "kl_divergence",
+    .doc = "Kullback-Leibler divergence: mean over places of the sum over channels of t log(t / p), t and p "
+           "distributions limited to 1e-7 .. 1",
+    .params = no_params,
+    .target = TARGET_INPUT,
+    .target_alt = TARGET_INPUT,
+    .run = kl_run,
 };

@@ -59,6 +59,15 @@ static void argmax_block(int n, int64_t channels, int64_t stride, const float *r
     }
 }
 
+void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_t *classes) {
+    int32_t best[BLOCK];
+    for (int64_t first = 0; first < places; first += BLOCK) {
+        int count = (int)(places - first < BLOCK ? places - first : BLOCK);
+        argmax_block(count, channels, places, scores + first, best);
+        for (int i = 0; i < count; i++) classes[first + i] = (uint8_t)best[i];
+    }
+}
+
 Err confusion_add_mask(Confusion *c, int64_t n, int64_t s, const float *scores, const uint8_t *target, Error *err) {
     for (int64_t i = 0; i < n * s; i++) { /* all is checked before anything is counted */
         if (target[i] >= c->n && target[i] != IGNORED) return no_class(c, target[i], i / s, i % s, s, err);

@@ -13,10 +13,13 @@ typedef struct Confusion {
     int64_t ignored;
 } Confusion;
 
+/* Predicted class at each place: argmax over C of scores C,S, the first of equals. channels at most 256. */
+void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_t *classes);
+
 Err confusion_new(Confusion *out, int n_classes, Error *err);
 void confusion_free(Confusion *c);
 void confusion_clear(Confusion *c);
-/* Predicted class: argmax over C of scores N,C,S (the first of equals). target uint8_t N,S with 255 ignored (labels in
+/* Predicted classes from scores N,C,S. target uint8_t N,S with 255 ignored (labels in
  * int32_t N: see below). A target that is no class is an error, never dropped. */
 Err confusion_add_mask(Confusion *c, int64_t n, int64_t s, const float *scores, const uint8_t *target, Error *err);
 Err confusion_add_label(Confusion *c, int64_t n, const float *scores, const int32_t *target, Error *err);
@@ -44,12 +47,11 @@ typedef struct ReconstructionSum {
 void reconstruction_add(ReconstructionSum *sum, int64_t n, int64_t elements_each, const float *output,
                         const float *target);
 
-/* Names a config may use in `train.best`, per task, with the direction. */
+/* Names a config may use in `train.best`, per task, with the direction; end with name NULL. */
 typedef struct MetricName {
     const char *name;
     bool higher_is_better;
 } MetricName;
-extern const MetricName segmentation_metrics[], reconstruction_metrics[],
-    classification_metrics[]; /* end with name NULL */
+extern const MetricName segmentation_metrics[], reconstruction_metrics[], classification_metrics[];
 
 #endif

@@ -1,6 +1,8 @@
 /* net.c - see net.h. Inference programs are kept by input shape, the least recently used one given up. */
 #include "train/net.h"
 
+#include "base/number.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +42,7 @@ static Node *list_node(Mark mark, int n, const float *values, Arena *arena) {
     Node *list = ARENA_NEW(arena, Node);
     *list = (Node){.type = NODE_LIST, .mark = mark, .n = n, .items = ARENA_ARRAY(arena, Node *, n)};
     for (int i = 0; i < n; i++)
-        list->items[i] = node_new_scalar(arena, mark, arena_printf(arena, "%.9g", (double)values[i]));
+        list->items[i] = node_new_scalar(arena, mark, number_format((char[NUMBER_BYTES]){0}, values[i], 9));
     return list;
 }
 
@@ -81,7 +83,7 @@ static Err open_parts(Net *net, Opened *o, const Checkpoint *checkpoint, int n_s
     parts->graph = graph;
     TRY(weights_new(&parts->weights, graph, err));
     TRY(checkpoint_read_weights(checkpoint, parts->weights, err));
-    TRY(loss_set_build(&o->losses, &o->experiment, graph, NULL, arena, err));
+    TRY(loss_set_build(&o->losses, &o->experiment, graph, NULL, NULL, arena, err));
     TRY(engine_new(&parts->engine, threads, err));
     net->stride = graph_stride(graph);
     return OK;
@@ -203,6 +205,10 @@ const char *net_output_name(const Net *net) {
 }
 
 void net_bind_batch(Program *program, const LossSet *losses, const Batch *batch) {
+    *losses->extent = (LossExtent){.height = batch->height,
+                                   .width = batch->width,
+                                   .valid_height = batch->valid_height,
+                                   .valid_width = batch->valid_width};
     program_bind(program, "input", batch->input);
     for (int i = 0; i < losses->n; i++) {
         const LossTerm *term = &losses->terms[i];
@@ -224,16 +230,13 @@ static Err grow(float **buffer, size_t *floats, size_t wanted, Error *err) {
     return err_set(err, ERR_MEMORY, "no memory for %zu MB of pictures", wanted * sizeof(float) >> 20);
 }
 
-/* Planes of h,w into planes of to_h,to_w, the last row and column repeated. */
+/* Planes of h,w into planes of to_h,to_w, as the loader pads them. */
 static void pad_planes(int64_t n_planes, int64_t h, int64_t w, const float *src, int64_t to_h, int64_t to_w,
                        float *dst) {
     for (int64_t p = 0; p < n_planes; p++)
-        for (int64_t y = 0; y < to_h; y++) {
-            const float *from = src + (p * h + (y < h ? y : h - 1)) * w;
-            float *to = dst + (p * to_h + y) * to_w;
-            memcpy(to, from, sizeof *to * (size_t)w);
-            for (int64_t x = w; x < to_w; x++) to[x] = from[w - 1];
-        }
+        for (int64_t y = 0; y < h; y++)
+            memcpy(dst + (p * to_h + y) * to_w, src + (p * h + y) * w, sizeof *dst * (size_t)w);
+    data_repeat_edges(n_planes, (int)h, (int)w, (int)to_h, (int)to_w, dst);
 }
 
 static void crop_planes(int64_t n_planes, int64_t h, int64_t w, const float *src, int64_t from_h, int64_t from_w,

@@ -1,7 +1,6 @@
 /* net_evaluate.c - the scores of a split: every sample once through an inference program. See net.h. */
+#include "base/clock.h"
 #include "train/net.h"
-
-#include <time.h>
 
 /* What an evaluation collects. */
 typedef struct Scorer {
@@ -11,27 +10,17 @@ typedef struct Scorer {
     Confusion confusion;
     ReconstructionSum reconstruction;
     int64_t images;
-    int height, width; /* of the pictures without the padding of a batch */
-    float *scaled[2];  /* output and target in 0..1 scale, when that is not theirs already; each scaled_floats */
+    float *scaled[2]; /* output and target in 0..1 scale without padding, where they are not so; each scaled_floats */
     size_t scaled_floats;
 } Scorer;
 
-static double list_value(ParamList list, int channel, double otherwise) {
-    return list.n == 0 ? otherwise : list.floats[list.n == 1 ? 0 : channel % list.n];
-}
-
 /* From the network's scale to 0..1, the padding left out. */
 static void to_unit_scale(const Scorer *s, const Batch *batch, int64_t channels, const float *src, float *dst) {
-    double full = s->data->depth == 16 ? 65535 : s->data->depth == 32 ? 1 : 255;
     for (int64_t plane = 0; plane < batch->n * channels; plane++) {
-        bool given = s->data->mean.n > 0 || s->data->std.n > 0;
-        float factor = (float)(given ? list_value(s->data->std, (int)(plane % channels), full) / full : 1);
-        float shift = (float)(given ? list_value(s->data->mean, (int)(plane % channels), 0) / full : 0);
-        for (int y = 0; y < s->height; y++)
-            for (int x = 0; x < s->width; x++)
-                dst[(plane * s->height + y) * s->width + x] = src[(plane * batch->height + y) * batch->width + x] *
-                                                                  factor +
-                                                              shift;
+        UnitScale unit = data_unit_scale(s->data, (int)(plane % channels));
+        const float *from = src + plane * batch->height * batch->width;
+        for (int y = 0; y < batch->valid_height; y++, from += batch->width)
+            for (int x = 0; x < batch->valid_width; x++) *dst++ = from[x] * unit.scale + unit.shift;
     }
 }
 
@@ -42,11 +31,12 @@ static Err score_reconstruction(Scorer *s, const Batch *batch, int64_t channels,
         return err_set(err, ERR_CONFIG, "the network's output has %lld values, its input %lld: nothing to compare",
                        (long long)(shape_size(shape) / batch->n), (long long)each);
     bool plain = s->data->mean.n == 0 && s->data->std.n == 0;
-    if (plain && s->height == batch->height && s->width == batch->width) {
+    if (plain && batch->valid_height == batch->height && batch->valid_width == batch->width) {
         reconstruction_add(&s->reconstruction, batch->n, each, output, batch->input);
         return OK;
     }
-    size_t floats = (size_t)(batch->n * channels) * (size_t)s->height * (size_t)s->width;
+    int64_t valid_each = channels * batch->valid_height * batch->valid_width;
+    size_t floats = (size_t)(batch->n * valid_each);
     for (int i = 0; i < 2; i++) {
         if (s->scaled_floats < floats) {
             block_free(s->scaled[i]);
@@ -56,7 +46,7 @@ static Err score_reconstruction(Scorer *s, const Batch *batch, int64_t channels,
         to_unit_scale(s, batch, channels, i == 0 ? output : batch->input, s->scaled[i]);
     }
     if (s->scaled_floats < floats) s->scaled_floats = floats;
-    reconstruction_add(&s->reconstruction, batch->n, channels * s->height * s->width, s->scaled[0], s->scaled[1]);
+    reconstruction_add(&s->reconstruction, batch->n, valid_each, s->scaled[0], s->scaled[1]);
     return OK;
 }
 
@@ -92,12 +82,6 @@ static void finish_scores(const Scorer *s, const Net *net, Evaluation *out, Aren
     confusion_scores(&s->confusion, &out->segmentation, out->classes);
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static Err check_targets(const Net *net, const Batch *batch, Error *err) {
     Task task = net_experiment(net)->task;
     if (task == TASK_SEGMENTATION && !batch->mask)
@@ -113,7 +97,7 @@ static Err score_all(Net *net, Loader *loader, const TrainEvents *events, const 
     Progress progress = at ? *at : (Progress){0};
     progress.evaluating = true;
     progress.batches = loader_batches(loader);
-    double began = now(), told = began;
+    double began = clock_seconds(), told = began;
     TRY(loader_start(loader, 0, 0, err));
     for (progress.batch = 0;; progress.batch++) {
         const Batch *batch;
@@ -128,7 +112,7 @@ static Err score_all(Net *net, Loader *loader, const TrainEvents *events, const 
         net_bind_batch(program, net_losses(net), batch);
         TRY(program_run(program, &(RunState){.seed = (uint64_t)net_experiment(net)->train.seed}, err));
         TRY(score_batch(s, net, program, batch, shape[1], err));
-        double t = now();
+        double t = clock_seconds();
         if (!events || !events->progress || t - told < 0.1) continue;
         told = t;
         progress.elapsed_seconds = t - began;
@@ -143,16 +127,12 @@ static Err score_all(Net *net, Loader *loader, const TrainEvents *events, const 
 Err net_evaluate_loader(Net *net, const Split *split, Loader *loader, const TrainEvents *events, const Progress *at,
                         Evaluation *out, Arena *arena, Error *err) {
     Scorer s = {.task = net_experiment(net)->task, .data = split_config(split)};
-    int64_t shape[4];
-    split_shape(split, shape);
-    s.height = (int)shape[2];
-    s.width = (int)shape[3];
     if (s.task != TASK_RECONSTRUCTION) TRY(confusion_new(&s.confusion, net_data(net)->n_classes, err));
-    double began = now();
+    double began = clock_seconds();
     Err code = score_all(net, loader, events, at, &s, err);
     if (code == OK) {
         finish_scores(&s, net, out, arena);
-        out->seconds = now() - began;
+        out->seconds = clock_seconds() - began;
     }
     if (s.task != TASK_RECONSTRUCTION) confusion_free(&s.confusion);
     block_free(s.scaled[0]);

@@ -323,6 +323,20 @@ double gradient_square_sum(const Weights *weights) {
     return spans_run(weights->trained_size, GRAIN, square_span, weights);
 }
 
+static double value_span(const void *context, int64_t first, int64_t last) {
+    const Weights *weights = context;
+    return square_sum(last - first, weights->value + first);
+}
+
+const char *weights_first_nonfinite(const Weights *weights) {
+    if (isfinite(spans_run(weights->size, GRAIN, value_span, weights))) return NULL;
+    for (int i = 0; i < weights->n; i++) {
+        const WeightEntry *e = &weights->entries[i];
+        if (!isfinite(square_sum(e->count, weights->value + e->offset))) return e->name;
+    }
+    return "a gap"; /* between entries, where nothing may ever write */
+}
+
 typedef struct StepRun {
     const Optimizer *optimizer;
     Weights *weights;

@@ -38,6 +38,8 @@ Err optimizer_read(Optimizer *out, const Experiment *experiment, Arena *arena, E
 /* Sum of squares of the gradient in double, in a fixed order whatever the number of threads. Inf or NaN when an element
  * is. */
 double gradient_square_sum(const Weights *weights);
+/* The name of an entry (buffers too) with a NaN or Inf among its values; NULL: all are finite. */
+const char *weights_first_nonfinite(const Weights *weights);
 /* One step over all trained entries, in parallel by fixed stretches (same bits for any number of threads). grad_scale:
  * applied to the gradient before clipping (1 / accumulated micro-batches). *grad_norm (may be NULL): norm before
  * clipping. Returns false, and changes nothing, when the norm is not finite. */

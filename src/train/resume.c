@@ -84,12 +84,20 @@ static void compare(Comparison *c, const char *path, const Node *before, const N
     }
 }
 
-Err resume_check_config(const char *checkpoint_path, const char *old_text, const Experiment *now, Arena *arena,
-                        Error *err) {
+static Err read_epochs(int64_t *out, const Node *root, Arena *arena, Error *err) {
+    TrainConfig train = {0};
+    FillSpec fill = {.what = "train", .maps = {node_get(root, "train")}, .targets = {{train_params, &train}}};
+    TRY(config_fill(&fill, arena, err));
+    *out = train.epochs;
+    return OK;
+}
+
+Err resume_check_config(int64_t *epochs_before, const char *checkpoint_path, const char *old_text,
+                        const Experiment *now, Arena *arena, Error *err) {
     Node *before = NULL;
     const char *name = arena_printf(arena, "%s:/config", checkpoint_path);
     TRY(yaml_load_text(&before, name, old_text, arena, err));
     Comparison c = {.checkpoint = checkpoint_path, .arena = arena, .err = err, .code = OK};
     compare(&c, "", before, now->root);
-    return c.code;
+    return c.code == OK ? read_epochs(epochs_before, before, arena, err) : c.code;
 }

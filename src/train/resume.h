@@ -6,8 +6,9 @@
 
 /* Compare the config a checkpoint carries with today's. Free to change: name, train.epochs, train.max_seconds,
  * train.save_steps, train.save_seconds, train.sample_every, train.samples, data.root, data.cache_mb. Every other
- * difference is an error that names the key, the old value and the new one; all are reported. */
-Err resume_check_config(const char *checkpoint_path, const char *old_text, const Experiment *now, Arena *arena,
-                        Error *err);
+ * difference is an error that names the key, the old value and the new one; all are reported. *epochs_before: the
+ * checkpoint's train.epochs. */
+Err resume_check_config(int64_t *epochs_before, const char *checkpoint_path, const char *old_text,
+                        const Experiment *now, Arena *arena, Error *err);
 
 #endif

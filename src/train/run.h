@@ -19,6 +19,12 @@ typedef struct RunPrograms {
     int64_t batch_size; /* of full */
 } RunPrograms;
 
+/* Where training was when last.h5 was written. */
+typedef struct SavedState {
+    bool is_there;
+    int64_t epoch, batch, step;
+} SavedState;
+
 typedef struct Run {
     const TrainSpec *spec;
     const Experiment *experiment;
@@ -35,12 +41,14 @@ typedef struct Run {
     MetricName best; /* what decides best.h5, and reduce_on_plateau */
     RunPrograms programs;
     Net *net;           /* for evaluation and pictures: inference on the same weights */
-    float *accumulated; /* sum of gradients of micro-batches; NULL when each batch makes a step */
+    float *accumulated; /* sum over micro-batches of gradient times share; NULL when each batch makes a step */
     int64_t steps_per_epoch;
 
     TrainState state;
     int history_capacity;
     RunDir dir;
+    SavedState saved;
+    bool proven; /* the present weights have given a finite loss */
 } Run;
 
 /* Read the config's sections, open the data, build network, losses and programs; the weights are initialised. Touches
@@ -52,9 +60,19 @@ void run_close(Run *run);
  * config compared, history.jsonl written anew. */
 Err run_begin(Run *run, Error *err);
 
-/* Write last.h5 (the one before is kept), or best.h5. */
+/* Write last.h5 or best.h5; weights with a NaN or Inf are ERR_NUMERIC instead. last.h5 is left alone when it holds this
+ * very state. The one before it is kept as last.prev.h5 unless it holds weights of the same step, so last.prev.h5 is
+ * always one whose weights went on to give a finite loss. */
 Err run_save_last(Run *run, Error *err);
 Err run_save_best(Run *run, Error *err);
+/* A loss was not finite. Unless the present weights are proven, a last.h5 that holds them becomes last.damaged.h5 and
+ * last.prev.h5 takes its place; a best.h5 that holds them (judged by a training loss, without val) becomes
+ * best.damaged.h5. */
+void run_withdraw(Run *run);
+
+/* The learning rate of the step after `step` steps, in a run of so many epochs. A pure function of the step, so that a
+ * resumed run and history.jsonl need not remember it. */
+double run_rate(const Run *run, int64_t step, int64_t epochs);
 
 /* A line for people. */
 void run_note(const Run *run, const char *format, ...) PRINTF_LIKE(2, 3);

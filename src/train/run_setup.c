@@ -1,11 +1,12 @@
-/* run_setup.c - a training run from its config: data, network, programs, and the run directory it begins or goes on in.
- */
+/* run_setup.c - a training run from its config: data, network, programs, the run directory it begins or goes on in, and
+ * its checkpoints. */
 #include "train/resume.h"
 #include "train/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void run_note(const Run *run, const char *format, ...) {
     const TrainEvents *events = &run->spec->events;
@@ -136,7 +137,8 @@ Err run_setup(Run *run, Error *err) {
     TRY(read_sections(run, err));
     TRY(open_data(run, err));
     TRY(build_graph(run, err));
-    TRY(loss_set_build(&run->losses, run->experiment, run->graph, run->data.train, run->arena, err));
+    TRY(loss_set_build(&run->losses, run->experiment, run->graph, run->data.train, run->spec->events.stop, run->arena,
+                       err));
     TRY(new_loaders(run, err));
     TRY(engine_new(&run->engine, run->spec->threads, err));
     TRY(compile_programs(run, err));
@@ -155,6 +157,15 @@ Err run_setup(Run *run, Error *err) {
     return OK;
 }
 
+double run_rate(const Run *run, int64_t step, int64_t epochs) {
+    SchedulePoint at = {.step = step,
+                        .steps = run->steps_per_epoch * epochs,
+                        .epoch = (double)step / (double)run->steps_per_epoch,
+                        .epochs = (double)epochs,
+                        .plateau_factor = run->state.plateau.factor};
+    return schedule_lr(&run->schedule, &at);
+}
+
 void run_close(Run *run) {
     rundir_leave(&run->dir);
     net_close(run->net);
@@ -171,10 +182,22 @@ void run_close(Run *run) {
 
 /* ---- checkpoints ---- */
 
+static Err check_weights(const Run *run, Error *err) {
+    const char *name = weights_first_nonfinite(run->weights);
+    if (!name) return OK;
+    const TrainState *s = &run->state;
+    return err_set(err, ERR_NUMERIC,
+                   "step %lld (epoch %lld): a value of '%s' is not finite after it; the last good checkpoint stays; a "
+                   "lower train.lr or a train.clip_norm may help",
+                   (long long)s->step, (long long)s->epoch + (s->batch > 0), name);
+}
+
 static Err save(Run *run, const char *name, const char *keep_as, bool whole, Error *err) {
+    TRY(check_weights(run, err));
+    Arena *arena = arena_new(); /* checkpoints are written without end: the run's own would grow */
     CheckpointWrite write = {
-        .path = rundir_file(&run->dir, name),
-        .keep_as = keep_as ? rundir_file(&run->dir, keep_as) : NULL,
+        .path = rundir_file(&run->dir, name, arena),
+        .keep_as = keep_as ? rundir_file(&run->dir, keep_as, arena) : NULL,
         .experiment = run->experiment,
         .data = split_config(run->data.train),
         .input = run->graph->input,
@@ -186,15 +209,58 @@ static Err save(Run *run, const char *name, const char *keep_as, bool whole, Err
         .accumulated = whole ? run->accumulated : NULL,
         .onednn = engine_describe(run->engine),
     };
-    return checkpoint_write(&write, err);
+    Err code = checkpoint_write(&write, err);
+    arena_free(arena);
+    return code;
+}
+
+static void remember_saved(Run *run) {
+    const TrainState *s = &run->state;
+    run->saved = (SavedState){.is_there = true, .epoch = s->epoch, .batch = s->batch, .step = s->step};
 }
 
 Err run_save_last(Run *run, Error *err) {
-    return save(run, "last.h5", "last.prev.h5", true, err);
+    const TrainState *s = &run->state;
+    const SavedState *saved = &run->saved;
+    bool same_step = saved->is_there && saved->step == s->step;
+    if (same_step && saved->epoch == s->epoch && saved->batch == s->batch) return OK;
+    TRY(save(run, "last.h5", same_step ? NULL : "last.prev.h5", true, err));
+    remember_saved(run);
+    return OK;
 }
 
 Err run_save_best(Run *run, Error *err) {
     return save(run, "best.h5", NULL, false, err);
+}
+
+/* NAME becomes DAMAGED, and PREV (NULL: none) takes its place. */
+static void put_aside(const Run *run, const char *name, const char *prev, const char *damaged) {
+    Arena *arena = arena_new();
+    const char *path = rundir_file(&run->dir, name, arena);
+    rename(path, rundir_file(&run->dir, damaged, arena));
+    if (prev) rename(rundir_file(&run->dir, prev, arena), path);
+    arena_free(arena);
+}
+
+static bool has_file(const Run *run, const char *name) {
+    Arena *arena = arena_new();
+    bool found = access(rundir_file(&run->dir, name, arena), F_OK) == 0;
+    arena_free(arena);
+    return found;
+}
+
+void run_withdraw(Run *run) {
+    const TrainState *s = &run->state;
+    if (run->proven) return;
+    if (s->best_epoch > 0 && s->best_epoch * run->steps_per_epoch == s->step && has_file(run, "best.h5")) {
+        put_aside(run, "best.h5", NULL, "best.damaged.h5");
+        run_note(run, "best.h5 held weights that give no finite loss: it is best.damaged.h5 now");
+    }
+    if (!run->saved.is_there || run->saved.step != s->step || !has_file(run, "last.prev.h5")) return;
+    put_aside(run, "last.h5", "last.prev.h5", "last.damaged.h5");
+    run->saved.is_there = false;
+    run_note(run, "last.h5 held weights that give no finite loss: it is last.damaged.h5 now, and last.h5 is the one "
+                  "before it");
 }
 
 /* ---- beginning ---- */
@@ -220,9 +286,38 @@ static Err check_state(const Run *run, const char *path, Error *err) {
     return OK;
 }
 
+/* Schedules that run over the whole of training take another course when its length changes. */
+static void note_epochs(const Run *run, int64_t before) {
+    int64_t epochs = run->train->epochs, step = run->state.step;
+    if (before == epochs || !run->schedule.kind->over_all_epochs) return;
+    run_note(run,
+             "train.epochs was %lld and is %lld: schedule '%s' now runs over %lld epochs, and the rate goes on at %.6g "
+             "instead of %.6g",
+             (long long)before, (long long)epochs, run->schedule.kind->name, (long long)epochs,
+             run_rate(run, step, epochs), run_rate(run, step, before));
+}
+
+/* "2.6.3, AVX2" of "oneDNN 2.6.3, AVX2, 2 threads": what else than the number of threads decides about bits. */
+static const char *engine_words(const char *description, Arena *arena) {
+    static const char prefix[] = "oneDNN ";
+    if (strncmp(description, prefix, strlen(prefix)) == 0) description += strlen(prefix);
+    const char *end = strrchr(description, ',');
+    return arena_strndup(arena, description, end ? (size_t)(end - description) : strlen(description));
+}
+
+static void note_engine(const Run *run, const Checkpoint *c) {
+    const char *before = engine_words(checkpoint_writer(c).onednn, run->arena);
+    const char *now = engine_words(engine_describe(run->engine), run->arena);
+    if (!before[0] || strcmp(before, now) == 0) return;
+    run_note(run,
+             "the run was computed with oneDNN %s and goes on with %s: its bits may differ from one that never stopped",
+             before, now);
+}
+
 static Err take_up(Run *run, const Checkpoint *c, Error *err) {
     const char *path = checkpoint_path(c);
-    TRY(resume_check_config(path, checkpoint_config(c), run->experiment, run->arena, err));
+    int64_t epochs_before;
+    TRY(resume_check_config(&epochs_before, path, checkpoint_config(c), run->experiment, run->arena, err));
     TRY(checkpoint_read_weights(c, run->weights, err));
     TRY(checkpoint_read_slots(c, run->weights, run->optimizer.kind->n_slots, run->optimizer.kind->slot_names, err));
     TRY(checkpoint_read_state(c, &run->state, run->weights, run->accumulated, run->arena, err));
@@ -235,6 +330,8 @@ static Err take_up(Run *run, const Checkpoint *c, Error *err) {
                  "stopped",
                  (long long)run->state.threads, (long long)threads);
     run->state.threads = threads;
+    note_engine(run, c);
+    note_epochs(run, epochs_before);
     run_note(run, "going on from %s: epoch %lld, batch %lld of %lld", path, (long long)run->state.epoch + 1,
              (long long)run->state.batch, (long long)run->data.n_batches);
     return OK;
@@ -264,7 +361,9 @@ static Err resume(Run *run, Error *err) {
     checkpoint_close(c);
     TRY(code);
     /* a damaged last.h5 must not be kept in place of the good one before it */
-    if (note) rename(rundir_file(&run->dir, "last.h5"), rundir_file(&run->dir, "last.damaged.h5"));
+    const char *last = rundir_file(&run->dir, "last.h5", run->arena);
+    if (note) rename(last, rundir_file(&run->dir, "last.damaged.h5", run->arena));
+    if (access(last, F_OK) == 0) remember_saved(run);
     TRY(rundir_write_text(&run->dir, "config.yaml", yaml_write(run->experiment->root, run->arena), err));
     return write_history(run, err);
 }

@@ -52,16 +52,6 @@ static Err put_classes(Sheet *sheet, int row, int column, const uint8_t *classes
     return code;
 }
 
-/* The class with the highest of scores C,S at each place; the first of equals. */
-static void best_classes(const float *scores, int64_t c, int64_t s, uint8_t *classes) {
-    for (int64_t i = 0; i < s; i++) {
-        int64_t best = 0;
-        for (int64_t k = 1; k < c; k++)
-            if (scores[k * s + i] > scores[best * s + i]) best = k;
-        classes[i] = (uint8_t)best;
-    }
-}
-
 static Err put_output(Sheet *sheet, int row, const Image *image, const float *output, Shape shape, Error *err) {
     int last = sheet->columns - 1;
     size_t places = (size_t)image->width * (size_t)image->height;
@@ -72,7 +62,7 @@ static Err put_output(Sheet *sheet, int row, const Image *image, const float *ou
     if (shape.rank != 4 || (size_t)(shape.dim[2] * shape.dim[3]) != places) return OK;
     uint8_t *classes = malloc(places);
     if (!classes) return err_set(err, ERR_MEMORY, "no memory for a mask of %zu pixels", places);
-    best_classes(output, shape.dim[1], (int64_t)places, classes);
+    scores_argmax(shape.dim[1], (int64_t)places, output, classes);
     Err code = put_classes(sheet, row, last, classes, image->height, image->width, err);
     free(classes);
     return code;

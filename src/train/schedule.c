@@ -98,7 +98,8 @@ static const ScheduleKind polynomial = {.name = "polynomial",
                                         .doc = "end + (1 - end) (1 - step / steps)^power",
                                         .params = polynomial_params,
                                         .params_bytes = sizeof(Polynomial),
-                                        .factor = polynomial_factor};
+                                        .factor = polynomial_factor,
+                                        .over_all_epochs = true};
 
 /* ---- cosine */
 
@@ -123,7 +124,8 @@ static const ScheduleKind cosine = {
     .doc = "end + (1 - end) (1 + cos(pi step / steps)) / 2 (Loshchilov & Hutter 2017, without restarts)",
     .params = cosine_params,
     .params_bytes = sizeof(Cosine),
-    .factor = cosine_factor};
+    .factor = cosine_factor,
+    .over_all_epochs = true};
 
 /* ---- one_cycle: up along half a cosine, then down to almost nothing (Smith & Topin 2018). The peak is train.lr.
  * Steps are counted as PyTorch's OneCycleLR does: the last step of n has number n - 1 and gets the final rate. */
@@ -151,7 +153,8 @@ static const ScheduleKind one_cycle = {.name = "one_cycle",
                                               "Topin 2018; the momentum is not cycled)",
                                        .params = one_cycle_params,
                                        .params_bytes = sizeof(OneCycle),
-                                       .factor = one_cycle_factor};
+                                       .factor = one_cycle_factor,
+                                       .over_all_epochs = true};
 
 /* ---- reduce_on_plateau */
 

@@ -16,9 +16,10 @@ typedef struct ScheduleKind {
     const Param *params;
     size_t params_bytes;
     double (*factor)(const void *params, const SchedulePoint *at); /* of train.lr */
+    bool over_all_epochs; /* looks at the length of training: another train.epochs changes all rates */
 } ScheduleKind;
-extern const ScheduleKind
-    *const schedule_kinds[]; /* constant step exponential polynomial cosine one_cycle reduce_on_plateau */
+/* constant, step, exponential, polynomial, cosine, one_cycle, reduce_on_plateau; NULL-terminated. */
+extern const ScheduleKind *const schedule_kinds[];
 
 typedef struct Schedule {
     const ScheduleKind *kind;

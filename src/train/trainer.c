@@ -4,14 +4,21 @@
  * for every train.accumulate-th batch (and the last of an epoch) one optimizer step at the schedule's rate. Everything
  * that steers it is in TrainState, so a checkpoint may be taken after any batch. What depends on the clock (progress,
  * checkpoints, stopping) never touches what is computed.
+ *
+ * Accumulation: a batch's gradient is a mean over its samples, so batches count in the step by their number of samples,
+ * and the step is that of one batch of all of them (exactly so for losses that weigh all samples alike; a mean over
+ * class-weighted pixels is taken within each batch). Only the last batch of an epoch is ever short.
+ *
+ * NaN guard: loss and gradient of every batch, the loss on the val split, and all weights before they are saved. The
+ * run ends, and the checkpoint that stays is one whose weights gave a finite loss.
  */
+#include "base/clock.h"
 #include "train/run.h"
 #include "train/samples.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* Times of this process; all in seconds of the same clock. */
 typedef struct Clock {
@@ -25,18 +32,13 @@ typedef struct Loop {
     Run *run;
     Clock clock;
     Evaluation val;
-    bool has_val, out_of_time;
+    Arena *val_arena; /* holds the lists in val; NULL: there is no val */
+    bool out_of_time;
 } Loop;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* Account for the time since the last call. */
 static double tick(Loop *l) {
-    double t = now(), passed = t - l->clock.mark;
+    double t = clock_seconds(), passed = t - l->clock.mark;
     l->clock.mark = t;
     l->run->state.seconds += passed;
     return passed;
@@ -44,14 +46,8 @@ static double tick(Loop *l) {
 
 /* ---- one batch ---- */
 
-/* A pure function of the step, so that a resumed run and history.jsonl need not remember it. */
 static double rate_at(const Run *run, int64_t step) {
-    SchedulePoint at = {.step = step,
-                        .steps = run->steps_per_epoch * run->train->epochs,
-                        .epoch = (double)step / (double)run->steps_per_epoch,
-                        .epochs = (double)run->train->epochs,
-                        .plateau_factor = run->state.plateau.factor};
-    return schedule_lr(&run->schedule, &at);
+    return run_rate(run, step, run->train->epochs);
 }
 
 /* The run ends here; weights are those of the last good step. */
@@ -61,6 +57,7 @@ static Err report_nonfinite(Run *run, Program *program, const RunState *at, cons
     if (program_find_nonfinite(program, at, where, sizeof where))
         snprintf(first, sizeof first, "; first bad tensor: %s", where);
     const TrainState *s = &run->state;
+    run_withdraw(run);
     return err_set(err, ERR_NUMERIC,
                    "step %lld (epoch %lld, batch %lld): the %s is %s%s; the last good checkpoint stays; a lower "
                    "train.lr or a train.clip_norm may help",
@@ -68,9 +65,9 @@ static Err report_nonfinite(Run *run, Program *program, const RunState *at, cons
                    isnan(value) ? "nan" : "infinite", first);
 }
 
-static void add_gradient(float *restrict sum, const float *restrict gradient, int64_t n) {
+static void add_gradient(float *restrict sum, const float *restrict gradient, float share, int64_t n) {
 #pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < n; i++) sum[i] += gradient[i];
+    for (int64_t i = 0; i < n; i++) sum[i] += share * gradient[i];
 }
 
 /* Whether this batch completes an optimizer step. */
@@ -79,7 +76,8 @@ static bool completes_step(const Run *run) {
     return !run->accumulated || s->micro + 1 >= run->train->accumulate || s->batch + 1 >= run->data.n_batches;
 }
 
-static Err learn(Run *run, Program *program, const RunState *at, Error *err) {
+/* share: of a full batch, by number of samples. */
+static Err learn(Run *run, Program *program, double share, const RunState *at, Error *err) {
     TrainState *s = &run->state;
     Weights *weights = run->weights;
     size_t bytes = (size_t)weights->trained_size * sizeof(float);
@@ -87,7 +85,7 @@ static Err learn(Run *run, Program *program, const RunState *at, Error *err) {
     if (run->accumulated) {
         norm = sqrt(gradient_square_sum(weights));
         if (!isfinite(norm)) return report_nonfinite(run, program, at, "norm of the gradient", norm, err);
-        add_gradient(run->accumulated, weights->grad, weights->trained_size);
+        add_gradient(run->accumulated, weights->grad, (float)share, weights->trained_size);
     }
     if (!completes_step(run)) {
         s->micro++;
@@ -96,13 +94,14 @@ static Err learn(Run *run, Program *program, const RunState *at, Error *err) {
     double scale = 1;
     if (run->accumulated) {
         memcpy(weights->grad, run->accumulated, bytes);
-        scale = 1.0 / (double)(s->micro + 1);
+        scale = 1.0 / ((double)s->micro + share); /* those before were full: only an epoch's last is short */
     }
     if (!optimizer_step(&run->optimizer, weights, rate_at(run, s->step), s->step + 1, scale, &norm))
         return report_nonfinite(run, program, at, "norm of the gradient", norm, err);
     if (run->accumulated) memset(run->accumulated, 0, bytes);
     s->micro = 0;
     s->step++;
+    run->proven = false;
     return OK;
 }
 
@@ -114,9 +113,11 @@ static Err train_batch(Run *run, const Batch *batch, Error *err) {
     TRY(program_run(program, &at, err));
     double loss = loss_batch_value(&run->losses, program);
     if (!isfinite(loss)) return report_nonfinite(run, program, &at, "loss", loss, err);
+    run->proven = true;
     LossTotal total = s->train_loss;
     loss_total_add(&total, &run->losses, program);
-    TRY(learn(run, program, &at, err));
+    double share = (double)batch->n / (double)run->programs.batch_size;
+    TRY(learn(run, program, share, &at, err));
     s->train_loss = total;
     s->train_samples += batch->n;
     s->batch++;
@@ -216,16 +217,35 @@ static bool evaluation_due(const Run *run) {
 static Err evaluate(Loop *l, Error *err) {
     Run *run = l->run;
     Progress at = progress_of(l);
+    arena_free(l->val_arena);
+    l->val_arena = NULL;
+    Arena *arena = arena_new();
     net_refresh(run->net);
-    TRY(net_evaluate_loader(run->net, run->data.val, run->data.val_loader, &run->spec->events, &at, &l->val, run->arena,
-                            err));
-    l->has_val = true;
-    return OK;
+    Err code = net_evaluate_loader(run->net, run->data.val, run->data.val_loader, &run->spec->events, &at, &l->val,
+                                   arena, err);
+    if (code == OK)
+        l->val_arena = arena;
+    else
+        arena_free(arena);
+    return code;
 }
 
+/* The run ends here; nothing of these weights is kept. */
+static Err report_val_loss(Run *run, double loss, Error *err) {
+    const TrainState *s = &run->state;
+    run->proven = false;
+    run_withdraw(run);
+    return err_set(err, ERR_NUMERIC,
+                   "epoch %lld, after step %lld: the loss on val is %s; the last good checkpoint stays; a lower "
+                   "train.lr or a train.clip_norm may help",
+                   (long long)s->epoch + 1, (long long)s->step, isnan(loss) ? "nan" : "infinite");
+}
+
+/* The line of history.jsonl; in the run's arena, for it goes into every checkpoint from now on. */
 static const char *history_line(const Run *run, const Evaluation *val, double lr, double seconds) {
     const TrainState *s = &run->state;
-    Json j = json_begin(run->arena);
+    Arena *arena = arena_new();
+    Json j = json_begin(arena);
     json_open_object(&j, NULL);
     json_int(&j, "epoch", s->epoch + 1);
     json_int(&j, "step", s->step);
@@ -241,7 +261,9 @@ static const char *history_line(const Run *run, const Evaluation *val, double lr
     json_float(&j, "seconds", seconds);
     json_float(&j, "samples_per_second", s->epoch_seconds > 0 ? (double)s->train_samples / s->epoch_seconds : 0);
     json_close(&j);
-    return json_text(&j);
+    const char *line = arena_strdup(run->arena, json_text(&j));
+    arena_free(arena);
+    return line;
 }
 
 static void add_history(Run *run, const char *line) {
@@ -261,10 +283,8 @@ static bool judge_epoch(Run *run, const Evaluation *val) {
     TrainState *s = &run->state;
     double value = loss_total_value(&s->train_loss, &run->losses);
     if (run->data.val_loader && (!val || !evaluation_metric(val, run->best.name, &value))) return false;
-    bool higher = run->best.higher_is_better;
-    plateau_update(&s->plateau, &run->schedule, value, higher);
-    bool better = s->best_epoch == 0 || (higher ? value > s->best_value : value < s->best_value);
-    if (!better) return false;
+    plateau_update(&s->plateau, &run->schedule, value, run->best.higher_is_better);
+    if (!evaluation_is_better(&run->best, value, s->best_epoch == 0 ? (double)NAN : s->best_value)) return false;
     s->best_epoch = s->epoch + 1;
     s->best_value = value;
     return true;
@@ -274,10 +294,13 @@ static Err write_samples(Run *run, Error *err) {
     const TrainConfig *train = run->train;
     int64_t epoch = run->state.epoch;
     if (train->sample_every <= 0 || (epoch % train->sample_every != 0 && epoch != train->epochs)) return OK;
-    const char *name = arena_printf(run->arena, "samples/epoch_%04lld.png", (long long)epoch);
+    Arena *arena = arena_new();
+    const char *name = arena_printf(arena, "samples/epoch_%04lld.png", (long long)epoch);
     Split *split = run->data.val ? run->data.val : run->data.train;
     net_refresh(run->net);
-    return samples_write(run->net, split, train->samples, rundir_file(&run->dir, name), err);
+    Err code = samples_write(run->net, split, train->samples, rundir_file(&run->dir, name, arena), err);
+    arena_free(arena);
+    return code;
 }
 
 /* Evaluate, judge, record, save. A run that is killed in here goes on from before it, and does the same again. */
@@ -289,6 +312,8 @@ static Err finish_epoch(Loop *l, Error *err) {
     if (evaluation_due(run)) {
         TRY(evaluate(l, err));
         val = &l->val;
+        if (!isfinite(val->loss)) return report_val_loss(run, val->loss, err);
+        run->proven = true;
     }
     tick(l);
     const char *line = history_line(run, val, lr, s->epoch_seconds + (val ? val->seconds : 0));
@@ -347,6 +372,14 @@ static double result_train_loss(const Run *run) {
     return s->train_samples > 0 ? loss_total_value(&s->train_loss, &run->losses) : NAN;
 }
 
+/* The last scores, with their lists in the caller's arena. */
+static Evaluation copy_val(const Loop *l) {
+    Evaluation val = l->val;
+    if (!l->val_arena) return (Evaluation){0};
+    if (val.classes) val.classes = arena_copy(l->run->arena, val.classes, sizeof *val.classes * (size_t)val.n_classes);
+    return val;
+}
+
 static void fill_result(const Loop *l, TrainResult *out) {
     const Run *run = l->run;
     const TrainState *s = &run->state;
@@ -354,8 +387,8 @@ static void fill_result(const Loop *l, TrainResult *out) {
         .epochs = s->epoch,
         .steps = s->step,
         .train_loss = result_train_loss(run),
-        .has_val = l->has_val,
-        .val = l->val,
+        .has_val = l->val_arena != NULL,
+        .val = copy_val(l),
         .data = copy_data(split_config(run->data.train), run->arena),
         .best_epoch = s->best_epoch,
         .best_metric = run->best.name,
@@ -368,11 +401,12 @@ static void fill_result(const Loop *l, TrainResult *out) {
 
 static Err run_loop(Run *run, TrainResult *out, Error *err) {
     Loop l = {.run = run};
-    l.clock.began = l.clock.mark = l.clock.told = l.clock.saved = now();
+    l.clock.began = l.clock.mark = l.clock.told = l.clock.saved = clock_seconds();
     Err code = run_epochs(&l, err);
     /* scores for the report where no epoch of this process gave any; the run itself knows nothing of them */
-    if (code == OK && !l.has_val && run->data.val_loader) code = evaluate(&l, err);
+    if (code == OK && !l.val_arena && run->data.val_loader) code = evaluate(&l, err);
     if (code == OK || code == ERR_STOPPED) fill_result(&l, out);
+    arena_free(l.val_arena);
     return code;
 }
 

@@ -38,7 +38,8 @@ typedef struct TrainResult {
  * that cannot change the result (train.epochs, train.max_seconds, train.save_*, train.sample*, data.root,
  * data.cache_mb, name) must be as it was.
  * Returns OK when finished or out of train.max_seconds (out->finished tells), ERR_STOPPED when events.stop said so
- * (last.h5 is written, out is filled), ERR_NUMERIC on NaN or Inf (last.h5 is the last good one). */
+ * (last.h5 is written, out is filled), ERR_NUMERIC on NaN or Inf in a loss, a gradient or a weight: neither last.h5 nor
+ * best.h5 is written with such weights, and a last.h5 that turns out to hold them is put aside. */
 Err train_run(TrainResult *out, const TrainSpec *spec, Arena *arena, Error *err);
 
 #endif

@@ -2,6 +2,7 @@
  * the project, and prints how many pixels each class has.   consumer MODEL PICTURE.ppm */
 #include <sandglass.h>
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ static uint8_t *read_ppm(const char *path, int *width, int *height) {
 }
 
 int main(int argc, char **argv) {
+    setlocale(LC_ALL, ""); /* as programs with windows do: numbers may be written with a comma */
     if (argc != 3 || arena_new() != 7) return 2;
     sg_error error;
     sg_model *model;

@@ -1,0 +1,8 @@
+/* clock.h - time that only goes forward, for measuring how long something took. */
+#ifndef SANDGLASS_BASE_CLOCK_H
+#define SANDGLASS_BASE_CLOCK_H
+
+/* Seconds since some fixed moment in the past. */
+double clock_seconds(void);
+
+#endif

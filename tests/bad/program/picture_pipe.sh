@@ -1,0 +1,4 @@
+. ./base.sh.inc
+rm images/b.ppm
+mkfifo images/b.png
+"$SANDGLASS" check base.yaml

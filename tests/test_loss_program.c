@@ -1,0 +1,207 @@
+/* test_loss_program.c - the gradient of a whole training program with several losses on different layers, weighted, and
+ * an activity penalty: against central differences of its own total along random directions, with and without padding,
+ * and against the sum of what the terms give alone. */
+#include "base/rng.h"
+#include "train/loss.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+static Error err; /* large: not on the stack */
+
+#define MUST(call)                                                                                                     \
+    do {                                                                                                               \
+        if ((call) != OK) fail_msg("%s: %s", #call, err.text);                                                         \
+    } while (0)
+
+/* Smooth throughout, so that differences are good; the losses are on the middle of the network and on its end. */
+static const char model[] = "model:\n"
+                            "  input: [2, 8, 6]\n"
+                            "  layers:\n"
+                            "    - {conv2d: {filters: 5, kernel: 3, padding: same, activation: tanh}, name: first}\n"
+                            "    - {conv2d: {filters: 2, kernel: 3, padding: same}, name: middle}\n"
+                            "    - conv2d: {filters: 4, kernel: 3, padding: same, activation: tanh}\n"
+                            "      name: third\n"
+                            "      activity_l2: 0.03\n"
+                            "    - {conv2d: {filters: 2, kernel: 3, padding: same}, name: fourth}\n"
+                            "    - {activation: sigmoid, name: out}\n";
+
+enum { BATCH = 3, C = 2, H = 8, W = 6 };
+
+typedef struct Problem {
+    Arena *arena;
+    Experiment experiment;
+    Graph *graph;
+    Weights *weights;
+    LossSet losses;
+    Engine *engine;
+    Program *program;
+    float *input;
+} Problem;
+
+static void open_problem(Problem *p, const char *losses, uint64_t seed) {
+    *p = (Problem){.arena = arena_new()};
+    err_clear(&err);
+    const char *text = arena_printf(p->arena, "task: reconstruction\ndata: {kind: idx}\n%strain: {loss: %s}\n", model,
+                                    losses);
+    MUST(config_load_text(&p->experiment, "t.yaml", text, 0, NULL, p->arena, &err));
+    MUST(graph_build(&p->graph, &p->experiment, (Shape){0}, 0, p->arena, &err));
+    MUST(weights_new(&p->weights, p->graph, &err));
+    MUST(weights_init(p->weights, seed, &err));
+    MUST(loss_set_build(&p->losses, &p->experiment, p->graph, NULL, NULL, p->arena, &err));
+    MUST(engine_new(&p->engine, 1, &err));
+    CompileSpec spec = {.engine = p->engine,
+                        .graph = p->graph,
+                        .weights = p->weights,
+                        .training = true,
+                        .input = SHAPE(BATCH, C, H, W),
+                        .n_losses = p->losses.n,
+                        .losses = p->losses.terms};
+    MUST(compile_program(&p->program, &spec, &err));
+    p->input = block_alloc(sizeof(float) * BATCH * C * H * W);
+    Rng rng = rng_stream(seed, RNG_TEST, 1, 0);
+    for (int i = 0; i < BATCH * C * H * W; i++) p->input[i] = (float)rng_range(&rng, 0.05, 0.95);
+    program_bind(p->program, "input", p->input);
+    program_bind(p->program, "target", p->input);
+}
+
+static void close_problem(Problem *p) {
+    program_free(p->program);
+    weights_free(p->weights);
+    engine_free(p->engine);
+    block_free(p->input);
+    arena_free(p->arena);
+}
+
+static double total(Problem *p) {
+    MUST(program_run(p->program, &(RunState){0}, &err));
+    return loss_batch_value(&p->losses, p->program);
+}
+
+/* (L(w + e v) - L(w - e v)) / 2e against gradient times v. */
+static void check_direction(Problem *p, Rng *rng) {
+    const int64_t n = p->weights->trained_size;
+    float *w = p->weights->value, *before = malloc(sizeof *before * (size_t)n);
+    double *v = calloc((size_t)n, sizeof *v), slope = 0, size = 0;
+    memcpy(before, w, sizeof *before * (size_t)n);
+    total(p);
+    for (int i = 0; i < p->weights->n; i++) {
+        const WeightEntry *e = &p->weights->entries[i];
+        for (int64_t k = e->offset; k < e->offset + e->count; k++) {
+            double g = (double)p->weights->grad[k];
+            v[k] = rng_range(rng, 0.2, 1) * (g < 0 ? -1 : 1); /* not across the gradient: nothing cancels */
+            slope += g * v[k];
+            size += fabs(g * v[k]);
+        }
+    }
+    const double step = 2e-3;
+    double value[2];
+    for (int side = 0; side < 2; side++) {
+        for (int64_t k = 0; k < n; k++) w[k] = (float)((double)before[k] + (side ? -step : step) * v[k]);
+        value[side] = total(p);
+    }
+    memcpy(w, before, sizeof *before * (size_t)n);
+    double difference = (value[0] - value[1]) / (2 * step);
+    if (!(fabs(difference - slope) <= 2e-3 * size))
+        fail_msg("difference %.9g, gradient %.9g (scale %.3g)", difference, slope, size);
+    free(before);
+    free(v);
+}
+
+static const char both[] = "[{bce: {weight: 1.5}}, {mse: {weight: 0.3}, on: middle}]";
+static const char first_alone[] = "[{bce: {weight: 1.5}}, {mse: {weight: 0}, on: middle}]";
+static const char second_alone[] = "[{bce: {weight: 0}}, {mse: {weight: 0.3}, on: middle}]";
+static const char none[] = "[{bce: {weight: 0}}, {mse: {weight: 0}, on: middle}]"; /* the penalty alone */
+
+static const LossExtent extents[] = {{0, 0, 0, 0}, {H, W, H, W}, {H, W, 7, W}, {H, W, H, 5}, {H, W, 5, 3}};
+
+static uint64_t test_seed(void) {
+    const char *given = getenv("SANDGLASS_TEST_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+static void gradient_matches_differences(void **state) {
+    uint64_t seed = test_seed();
+    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    static const char *const sets[] = {both, first_alone, second_alone};
+    for (int k = 0; k < 3; k++) {
+        Problem p;
+        open_problem(&p, sets[k], seed);
+        for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) {
+            *p.losses.extent = extents[i];
+            check_direction(&p, &rng);
+            check_direction(&p, &rng);
+        }
+        close_problem(&p);
+    }
+}
+
+/* Values and gradients add up: both = first alone + second alone - the penalty that each of the two brings along. */
+static void terms_add_up(void **state) {
+    uint64_t seed = test_seed();
+    static const char *const sets[] = {both, first_alone, second_alone, none};
+    static const double sign[] = {1, -1, -1, 1};
+    for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) {
+        double *sum = NULL, *scale = NULL, value = 0;
+        int64_t n = 0;
+        for (int k = 0; k < 4; k++) {
+            Problem p;
+            open_problem(&p, sets[k], seed);
+            *p.losses.extent = extents[i];
+            n = p.weights->trained_size;
+            if (!sum) sum = calloc((size_t)n, sizeof *sum);
+            if (!scale) scale = calloc((size_t)n, sizeof *scale);
+            value += sign[k] * total(&p);
+            for (int64_t j = 0; j < n; j++) {
+                sum[j] += sign[k] * (double)p.weights->grad[j];
+                scale[j] += fabs((double)p.weights->grad[j]);
+            }
+            close_problem(&p);
+        }
+        assert_true(fabs(value) < 1e-6);
+        for (int64_t j = 0; j < n; j++)
+            if (!(fabs(sum[j]) <= 1e-5 * (scale[j] + 0.01))) fail_msg("weight %lld: %g", (long long)j, sum[j]);
+        free(sum);
+        free(scale);
+    }
+}
+
+/* What lies in the padding of the target changes neither value nor gradient. */
+static void padding_is_left_out(void **state) {
+    Problem p;
+    open_problem(&p, both, 7);
+    *p.losses.extent = (LossExtent){H, W, 6, 4};
+    float *target = block_alloc(sizeof(float) * BATCH * C * H * W);
+    memcpy(target, p.input, sizeof(float) * BATCH * C * H * W);
+    program_bind(p.program, "target", target);
+    double before = total(&p);
+    size_t bytes = sizeof(float) * (size_t)p.weights->trained_size;
+    float *gradient = malloc(bytes);
+    memcpy(gradient, p.weights->grad, bytes);
+    for (int i = 0; i < BATCH * C * H * W; i++)
+        if (i % W >= 4 || i / W % H >= 6) target[i] = 0.5f * (float)(i % 3);
+    assert_true(total(&p) == before);
+    assert_memory_equal(gradient, p.weights->grad, bytes);
+    *p.losses.extent = (LossExtent){0};
+    assert_true(total(&p) != before);
+    free(gradient);
+    close_problem(&p);
+    block_free(target);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradient_matches_differences),
+        cmocka_unit_test(terms_add_up),
+        cmocka_unit_test(padding_is_left_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
