@@ -42,18 +42,8 @@ static void test_numbers(void **state) {
     check_numbers();
 }
 
-static void test_numbers_in_a_comma_locale(void **state) {
-    if (!comma_locale_begin()) skip();
-    check_numbers();
-    /* The program's locale is left as it was. */
-    char text[NUMBER_BYTES];
-    snprintf(text, sizeof text, "%g", 0.5);
-    comma_locale_end();
-    assert_string_equal(text, "0,5");
-}
-
 /* What used to end the program, in an assertion about a default: a whole config with numbers in all places. */
-static void test_a_config_in_a_comma_locale(void **state) {
+static void test_all_in_a_comma_locale(void **state) {
     static const char *const sets[] = {"train.lr=0.25"};
     static const char config[] = "task: segmentation\n"
                                  "blocks: {b: {params: {rate: 0.5}, layers: [{dropout: '${rate / 4}'}]}}\n"
@@ -66,6 +56,9 @@ static void test_a_config_in_a_comma_locale(void **state) {
                                  "data: {kind: shapes, mean: [0.5], train: {}}\n"
                                  "train: {weight_decay: 1.5e-3}\n";
     if (!comma_locale_begin()) skip();
+    check_numbers();
+    char text[NUMBER_BYTES];
+    snprintf(text, sizeof text, "%g", 0.5);
     Arena *arena = arena_new();
     Experiment e;
     Error err = ERROR_INIT;
@@ -79,6 +72,7 @@ static void test_a_config_in_a_comma_locale(void **state) {
     bool refused = initializer_check("constant: 0,5", phrase) != NULL;
     char *described = param_describe(train_params, 0, arena);
     comma_locale_end();
+    assert_string_equal(text, "0,5"); /* the program's locale was left as it was */
     assert_string_equal(err.text, "");
     assert_int_equal(code, OK);
     assert_true(e.train.lr == 0.25 && e.train.weight_decay == 1.5e-3);
@@ -95,8 +89,7 @@ static void test_a_config_in_a_comma_locale(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_numbers_in_a_comma_locale),
-        cmocka_unit_test(test_a_config_in_a_comma_locale),
+        cmocka_unit_test(test_all_in_a_comma_locale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

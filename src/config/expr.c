@@ -41,7 +41,7 @@ static bool is_word_char(char c) {
 /* The place of byte `offset` of a scalar's text. Exact where the text stands in the source as it is. */
 static Mark mark_inside(const Node *node, size_t offset) {
     Mark mark = node->mark;
-    if (!mark.source || !mark.source->text || mark.line < 1) return mark;
+    if (!node->text || !mark.source || !mark.source->text || mark.line < 1) return mark;
     const char *p = mark.source->text;
     for (int line = 1; line < mark.line && p; line++) {
         p = strchr(p, '\n');
