@@ -1,4 +1,5 @@
 /* Made by scripts/golden/make_optimizers.py with PyTorch 1.13.0a0: do not edit. */
+// clang-format off
 static const GoldenStep golden_steps[] = {
     {"sgd", "", 0.1, 0, 0, {0.276739091, -0.790085614, 1.48086643, -0.113084875}},
     {"sgd", "", 0.1, 0.05, 0, {0.260817796, -0.748528838, 1.41051877, -0.111763738}},

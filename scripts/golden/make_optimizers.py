@@ -51,6 +51,7 @@ def run(lr, decay, clip, kind, arguments):
 
 def main():
     print("/* Made by scripts/golden/make_optimizers.py with PyTorch %s: do not edit. */" % torch.__version__)
+    print("// clang-format off")
     print("static const GoldenStep golden_steps[] = {")
     for name, knobs, lr, decay, clip, kind, arguments in CASES:
         values = ", ".join("%.9g" % v for v in run(lr, decay, clip, kind, arguments))
