@@ -36,7 +36,8 @@ cmp shared.txt static.txt
 # A program whose locale writes numbers with a comma reads the same ones.
 mkdir locales
 if localedef -i de_DE -f UTF-8 locales/de_DE.UTF-8 >/dev/null 2>&1; then
-    LOCPATH=$work/locales LC_ALL=de_DE.UTF-8 consumer/build/consumer run picture.ppm >comma.txt
+    # setlocale keeps what it parsed of LOCPATH, which a leak check would count.
+    ASAN_OPTIONS=detect_leaks=0 LOCPATH=$work/locales LC_ALL=de_DE.UTF-8 consumer/build/consumer run picture.ppm >comma.txt
     cmp shared.txt comma.txt
 else
     echo "skipped: localedef makes no locale with a decimal comma"

@@ -145,9 +145,9 @@ static void test_bad_masks(void **state) {
          "to binary",
          {0, 0, 0, 0, 0, 0, 0, 255}},
         {"  classes: [a, b, c]\n",
-         "has value 255, which is no class (0..2) and not ignored; values: 0:7 255:1; set data.ignore to 255 to leave "
-         "these "
-         "pixels out, or add the class",
+         "has value 255, which is no class (0..2) and not ignored; values: 0:7 255:1; masks of 0 and 255 have two "
+         "classes: list two in data.classes and set data.mask to binary; if 255 means unlabelled, set data.ignore to "
+         "255",
          {0, 0, 0, 0, 0, 0, 0, 255}},
         {"  classes: [a, b, c]\n",
          "has value 3, which is no class (0..2) and not ignored; values: 1:4 2:3 3:1; classes count from 0: do these "
@@ -192,6 +192,14 @@ static void test_jpeg_masks(void **state) {
     assert_int_equal(split_read(split, 0, &sample, &err), ERR_DATA);
     assert_non_null(strstr(words(&err, &dir), "DIR/ma/a.jpg: pixel ("));
     assert_non_null(strstr(err.text, "; JPEG invents values between the classes: save masks as PNG\n"));
+    split_close(split);
+    /* Also when all its values happen to be classes. */
+    for (int i = 0; i < 1024; i++) mask.u8[i] = 0;
+    save_image(folder_file(&dir, "ma/a.jpg"), &mask);
+    split = open_split("train");
+    err_clear(&err);
+    assert_int_equal(split_read(split, 0, &sample, &err), ERR_DATA);
+    assert_non_null(strstr(words(&err, &dir), "DIR/ma/a.jpg: is a JPEG mask; JPEG invents values between the classes"));
     split_close(split);
     image_free(&image);
     image_free(&mask);

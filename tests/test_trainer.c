@@ -277,10 +277,9 @@ static void test_run_directories(void **state) {
     Call call = {reconstruction, "deep/er/run", SETS("train.epochs=0"), false, NULL, NULL};
     CHECK(train(s, &call, &result));
     assert_false(scratch_exists(s, "deep/er/run.tmp"));
-    expect_failure(
-        s, &call, ERR_IO,
-        "error: run directory 'deep/er/run' already holds a run; go on with it (--resume), or choose another "
-        "(--run DIR)\n");
+    expect_failure(s, &call, ERR_IO,
+                   "error: run directory 'deep/er/run' already holds a run; go on with it (--resume), choose another "
+                   "(--run DIR), or remove it\n");
     call.run = "deep";
     expect_failure(s, &call, ERR_IO,
                    "error: run directory 'deep' exists and is not empty; choose another (--run DIR)\n");

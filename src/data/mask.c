@@ -69,6 +69,10 @@ static void cure(const MaskMap *map, const Histogram *h, const char *name, char 
         snprintf(text, TEXT_BYTES, "JPEG invents values between the classes: save masks as PNG");
     else if (map->coding == MASK_INDEX && n_classes == 2 && two_values > 0)
         snprintf(text, TEXT_BYTES, "for masks of 0 and 255 set data.mask to binary");
+    else if (map->coding == MASK_INDEX && n_bad == 1 && first_bad == 255 && two_values > 0)
+        snprintf(text, TEXT_BYTES,
+                 "masks of 0 and 255 have two classes: list two in data.classes and set data.mask to binary; if 255 "
+                 "means unlabelled, set data.ignore to 255");
     else if (h->n > 64)
         snprintf(text, TEXT_BYTES, "so many values look like a photograph: is this the mask?");
     else if (map->coding == MASK_BINARY)
@@ -189,6 +193,10 @@ Err mask_apply(const MaskMap *map, Image *mask, const char *name, Error *err) {
     size_t n = (size_t)mask->width * (size_t)mask->height;
     for (size_t i = 0; i < n; i++)
         if (map->class_of[mask->u8[i]] == NO_CLASS) return no_class(map, mask, i, name, err);
+    /* All values are classes, and may still not be what was saved: 0 beside 2 comes back with a seam of 1. */
+    if (is_jpeg(name))
+        return err_set(err, ERR_DATA, "%s: is a JPEG mask; JPEG invents values between the classes: save masks as PNG",
+                       name);
     for (size_t i = 0; i < n; i++) mask->u8[i] = (uint8_t)map->class_of[mask->u8[i]];
     return OK;
 }

@@ -156,9 +156,10 @@ static Err make_parents(const char *path, Arena *arena, Error *err) {
 static Err check_absent(const char *name, Arena *arena, Error *err) {
     if (!exists(name) || count_entries(name) == 0) return OK;
     if (rundir_has_checkpoint(name))
-        return err_set(
-            err, ERR_IO,
-            "run directory '%s' already holds a run; go on with it (--resume), or choose another (--run DIR)", name);
+        return err_set(err, ERR_IO,
+                       "run directory '%s' already holds a run; go on with it (--resume), choose another (--run DIR), "
+                       "or remove it",
+                       name);
     return err_set(err, ERR_IO, "run directory '%s' exists and is not empty; choose another (--run DIR)", name);
 }
 
