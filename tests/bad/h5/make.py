@@ -53,3 +53,8 @@ with new("cycle.h5") as f:
     f["a/b/again"] = f["a"]
     f["a/b/once_more"] = f["/"]
     f["a/data"] = np.zeros(2, dtype="f4")
+
+# For tests/bad/program/model_newer.sh.
+with h5py.File(os.path.join(here, "../program/model_newer.h5"), "w", libver="earliest") as f:
+    f.attrs["format"] = "sandglass-checkpoint"
+    f.attrs["version"] = np.int64(2)

@@ -1,0 +1,1 @@
+"$SANDGLASS" eval model_newer.h5
