@@ -428,6 +428,26 @@ static void test_png_damage(void **state) {
     image_free(&a);
 }
 
+/* Without its tables of codes stb_image decodes by what lies in memory. */
+static void test_jpeg_tables(void **state) {
+    static const char *const files[] = {TESTS_DIR "/corpus/image/baseline.jpg",
+                                        TESTS_DIR "/corpus/image/progressive.jpg"};
+    for (int f = 0; f < 2; f++) {
+        int n_tables = 0;
+        size_t n;
+        uint8_t *bytes = read_bytes(files[f], &n);
+        for (size_t at = n - 1; at-- > 0;) { /* a table becomes a comment */
+            if (bytes[at] != 0xFF || bytes[at + 1] != 0xC4) continue;
+            bytes[at + 1] = 0xFE;
+            n_tables++;
+        }
+        assert_true(n_tables >= 2);
+        write_bytes(folder_file(&dir, "h.jpg"), bytes, n);
+        expect_load_error("h.jpg", "error: DIR/h.jpg: damaged: a JPEG table of codes is missing\n");
+        free(bytes);
+    }
+}
+
 static void test_not_pictures(void **state) {
     expect_load_error("none.png", "error: DIR/none.png: cannot open: No such file or directory\n");
     write_text(folder_file(&dir, "empty.png"), "");
@@ -636,6 +656,7 @@ int main(void) {
         TEST(test_other_pnm),
         TEST(test_bombs),
         TEST(test_truncation),
+        TEST(test_jpeg_tables),
         TEST(test_png_damage),
         TEST(test_not_pictures),
         TEST(test_orientation),

@@ -29,6 +29,7 @@
 #define STBI_MALLOC(bytes)         stb_allocate(NULL, bytes)
 #define STBI_REALLOC(block, bytes) stb_allocate(block, bytes)
 #define STBI_FREE(block)           free(block)
+#define STBI_ASSERT(condition)     ((void)0) /* a damaged file is an error, not the end of the program */
 static void *stb_allocate(void *block, size_t bytes);
 #include <stb_image.h>
 
@@ -41,10 +42,12 @@ enum { HEAD_BYTES = 1 << 16, JPEG_QUALITY = 95 };
 
 /* ---- memory ---- */
 
-/* stb_image inflates all that a PNG holds, whatever its header says; nothing sound needs more than this. */
+/* stb_image inflates all that a PNG holds, whatever its header says; nothing sound needs more than this. New memory is
+ * zeros: up to 2.27 it decodes by Huffman tables that a JPEG never defined, and random ones lead it astray. */
 static void *stb_allocate(void *block, size_t bytes) {
     enum { MAX_BYTES = IMAGE_MAX_BYTES + IMAGE_MAX_BYTES / 4 }; /* with the filter bytes of a PNG's rows */
-    return bytes <= MAX_BYTES ? realloc(block, bytes) : NULL;
+    if (bytes > MAX_BYTES) return NULL;
+    return block != NULL ? realloc(block, bytes) : calloc(bytes > 0 ? bytes : 1, 1);
 }
 
 Err image_new(Image *out, int width, int height, int channels, int depth, Error *err) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum {
+    MARKER_SOF2 = 0xC2, /* progressive */
     MARKER_RST0 = 0xD0,
     MARKER_SOI = 0xD8,
     MARKER_EOI = 0xD9,
@@ -63,11 +64,42 @@ static bool sound_tables(const uint8_t *body, size_t n) {
     return true;
 }
 
+/* Which Huffman tables a file has defined so far: bit 4 * class + number. */
+static unsigned defined_tables(const uint8_t *body, size_t n) {
+    unsigned tables = 0;
+    while (n >= 17) {
+        size_t codes = 0;
+        for (int length = 1; length <= 16; length++) codes += body[length];
+        if (codes > n - 17) break;
+        tables |= 1u << (4 * (body[0] >> 4 & 1) + (body[0] & 3));
+        body += 17 + codes;
+        n -= 17 + codes;
+    }
+    return tables;
+}
+
+/* A scan names a table of each class for each of its components. A progressive one uses those for direct current when
+ * it begins with coefficient 0 (and draws no further bits of it), else those for the rest. */
+static bool scan_has_tables(const uint8_t *body, size_t n, bool progressive, unsigned tables) {
+    size_t components = n > 0 ? body[0] : 0;
+    if (n < 4 + 2 * components) return false;
+    const uint8_t *spectral = body + 1 + 2 * components; /* first and last coefficient, bits of precision */
+    bool direct = !progressive || (spectral[0] == 0 && spectral[2] >> 4 == 0), rest = !progressive || spectral[0] > 0;
+    for (size_t i = 0; i < components; i++) {
+        int which = body[2 + 2 * i];
+        if (direct && !(tables >> (which >> 4 & 3) & 1)) return false;
+        if (rest && !(tables >> (4 + (which & 3)) & 1)) return false;
+    }
+    return true;
+}
+
 /* Walk to the first scan, or with `whole` to the end marker. */
 static const char *walk(const uint8_t *bytes, size_t n, bool whole, JpegHeader *out) {
     *out = (JpegHeader){.orientation = 1};
     if (!jpeg_is(bytes, n)) return "not a JPEG file";
     const char *cut = whole ? "truncated: the JPEG data end before their end marker" : NULL;
+    unsigned tables = 0;
+    bool progressive = false;
     for (size_t at = 2;;) {
         int marker = next_marker(bytes, n, &at);
         if (marker < 0) return cut;
@@ -80,6 +112,10 @@ static const char *walk(const uint8_t *bytes, size_t n, bool whole, JpegHeader *
         if (length > n - at) return cut;
         if (marker == MARKER_DHT && !sound_tables(bytes + at + 2, length - 2))
             return "damaged: a JPEG table of codes makes no sense";
+        if (marker == MARKER_DHT) tables |= defined_tables(bytes + at + 2, length - 2);
+        if (marker == MARKER_SOF2) progressive = true;
+        if (marker == MARKER_SOS && !scan_has_tables(bytes + at + 2, length - 2, progressive, tables))
+            return "damaged: a JPEG table of codes is missing";
         read_segment(marker, bytes + at + 2, length - 2, out);
         at += length;
     }
