@@ -114,11 +114,28 @@ static bool is_plain(const char *text) {
     return true;
 }
 
+/* The line breaks of YAML 1.1 beyond ASCII, which a reader folds even between quotes: U+0085, U+2028, U+2029. */
+static const char *break_escape(const char *p, int *bytes) {
+    static const char *const breaks[][2] = {{"\xC2\x85", "\\N"}, {"\xE2\x80\xA8", "\\L"}, {"\xE2\x80\xA9", "\\P"}};
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        *bytes = (int)strlen(breaks[i][0]);
+        if (strncmp(p, breaks[i][0], (size_t)*bytes) == 0) return breaks[i][1];
+    }
+    return NULL;
+}
+
 static void put_quoted(Writer *w, const char *text) {
     put(w, "\"");
     for (const char *p = text; *p; p++) {
         unsigned char c = (unsigned char)*p;
         char code[8];
+        int bytes;
+        const char *escape = break_escape(p, &bytes);
+        if (escape) {
+            put(w, escape);
+            p += bytes - 1;
+            continue;
+        }
         if (c == '"' || c == '\\') {
             snprintf(code, sizeof code, "\\%c", c);
         } else if (c == '\n') {
