@@ -427,7 +427,7 @@ static void test_write_keeps_odd_texts(void **state) {
     Node *root = read_tree(
         "about: |\n  several\n  lines: 1\n\n  #last\n"
         "odd: ['~', \"null\", '', ' x ', '- a', 'a: b', '#c', \"tab\\t\", 'q\"q\\', '{', '${x}', 'é', \"\\x01\"]\n"
-        "breaks: [\"a\\Nb\", \"\\L\\ x\", \" \\P\\n\"]\n"
+        "breaks: [\"a\\Nb\", \"\\L\\ x\", \" \\P\\n\", \"\\x81\\uFEFF\\uFFFE\\U0001F600\"]\n"
         "\"odd: key\": 1\n"
         "deep: [[1, [2, {a: [3]}]], {b: {c: {}}}]\n"
         "plain: -5\n"

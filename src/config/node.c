@@ -1,6 +1,8 @@
 /* node.c - looking into, changing and writing trees of YAML nodes. */
 #include "config/yaml.h"
 
+#include "base/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -114,38 +116,36 @@ static bool is_plain(const char *text) {
     return true;
 }
 
-/* The line breaks of YAML 1.1 beyond ASCII, which a reader folds even between quotes: U+0085, U+2028, U+2029. */
-static const char *break_escape(const char *p, int *bytes) {
-    static const char *const breaks[][2] = {{"\xC2\x85", "\\N"}, {"\xE2\x80\xA8", "\\L"}, {"\xE2\x80\xA9", "\\P"}};
-    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
-        *bytes = (int)strlen(breaks[i][0]);
-        if (strncmp(p, breaks[i][0], (size_t)*bytes) == 0) return breaks[i][1];
-    }
-    return NULL;
+static uint32_t code_point(const char *p, int length) {
+    static const uint8_t lead[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    uint32_t code = (uint8_t)p[0] & lead[length];
+    for (int i = 1; i < length; i++) code = code << 6 | ((uint8_t)p[i] & 0x3F);
+    return code;
+}
+
+/* Whether a character comes back as it is from between quotes: no control character, none of YAML 1.1's line breaks
+ * (which are folded: U+0085, U+2028, U+2029), no byte order mark and none that is no character. */
+static bool stands_in_quotes(uint32_t code) {
+    if (code < 0xA0) return code >= ' ' && code < 0x7F;
+    return code != 0x2028 && code != 0x2029 && code != 0xFEFF && code != 0xFFFE && code != 0xFFFF;
 }
 
 static void put_quoted(Writer *w, const char *text) {
     put(w, "\"");
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        char code[8];
-        int bytes;
-        const char *escape = break_escape(p, &bytes);
-        if (escape) {
-            put(w, escape);
-            p += bytes - 1;
-            continue;
-        }
-        if (c == '"' || c == '\\') {
-            snprintf(code, sizeof code, "\\%c", c);
-        } else if (c == '\n') {
-            snprintf(code, sizeof code, "\\n");
-        } else if (c < 32 || c == 127) {
-            snprintf(code, sizeof code, "\\x%02x", c);
-        } else {
-            snprintf(code, sizeof code, "%c", c);
-        }
-        put(w, code);
+    for (const char *p = text; *p;) {
+        int length = utf8_length(p);
+        uint32_t code = length > 0 ? code_point(p, length) : (uint8_t)*p;
+        char escape[16];
+        if (*p == '"' || *p == '\\')
+            snprintf(escape, sizeof escape, "\\%c", *p);
+        else if (*p == '\n')
+            snprintf(escape, sizeof escape, "\\n");
+        else
+            snprintf(escape, sizeof escape, code < 0x100 ? "\\x%02x" : "\\u%04x", code);
+        bool as_it_is = stands_in_quotes(code) && *p != '"' && *p != '\\';
+        if (length == 0) length = 1;
+        put_bytes(w, as_it_is ? p : escape, as_it_is ? (size_t)length : strlen(escape));
+        p += length;
     }
     put(w, "\"");
 }
