@@ -93,7 +93,7 @@ static void run_backward(const NativeCall *call) {
 static void forward(Build *b, LayerBuild *l) {
     Draw p = draw(l);
     l->dst = l->src[0];
-    if (!l->training) return;
+    if (!l->draws) return;
     l->dst = build_tensor(b, F32, tensor_shape(l->src[0]));
     op_native(b, &(NativeSpec){.name = "gaussian_noise",
                                .fn = run_forward,
@@ -110,7 +110,7 @@ static void backward(Build *b, LayerBuild *l) {
     Draw p = draw(l);
     if (!l->want_diff_src[0]) return;
     l->diff_src[0] = l->diff_dst;
-    if (!l->training || p.low == -INFINITY) return;
+    if (!l->draws || p.low == -INFINITY) return;
     l->diff_src[0] = build_tensor(b, F32, tensor_shape(l->src[0]));
     op_native(b, &(NativeSpec){.name = "gaussian_noise backward",
                                .fn = run_backward,
@@ -135,4 +135,5 @@ const LayerKind layer_gaussian_noise = {
     .forward = forward,
     .backward = backward,
     .training_only = true,
+    .corrupts = true,
 };

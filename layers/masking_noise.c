@@ -78,7 +78,7 @@ static void run_backward(const NativeCall *call) {
 static void forward(Build *b, LayerBuild *l) {
     const MaskingNoise *p = l->params;
     l->dst = l->src[0];
-    if (!l->training) return;
+    if (!l->draws) return;
     Draw draw = {.rate = (float)p->rate, .value = (float)p->value, .number = l->number};
     Shape shape = tensor_shape(l->src[0]);
     l->dst = build_tensor(b, F32, shape);
@@ -97,7 +97,7 @@ static void forward(Build *b, LayerBuild *l) {
 static void backward(Build *b, LayerBuild *l) {
     if (!l->want_diff_src[0]) return;
     l->diff_src[0] = l->diff_dst;
-    if (!l->training) return;
+    if (!l->draws) return;
     l->diff_src[0] = build_tensor(b, F32, tensor_shape(l->src[0]));
     op_native(b, &(NativeSpec){.name = "masking_noise backward",
                                .fn = run_backward,
@@ -121,4 +121,5 @@ const LayerKind layer_masking_noise = {
     .forward = forward,
     .backward = backward,
     .training_only = true,
+    .corrupts = true,
 };

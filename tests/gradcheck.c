@@ -116,7 +116,7 @@ static Tensor *make_source(Rig *rig, Record *r, Identity *front, const char *nam
 
 static void record_partner(Rig *rig, Record *r) {
     const RigSpec *s = &rig->spec;
-    r->partner = (LayerBuild){.params = s->partner_params, .training = s->training, .n_src = 1};
+    r->partner = (LayerBuild){.params = s->partner_params, .training = s->training, .draws = s->training, .n_src = 1};
     r->partner.src[0] = make_source(rig, r, &r->partner_front, "partner", rig->partner_src);
     s->partner->forward(r->b, &r->partner);
     r->layer.partner = &r->partner;
@@ -125,8 +125,12 @@ static void record_partner(Rig *rig, Record *r) {
 static void record_forward(Rig *rig, Record *r) {
     const RigSpec *s = &rig->spec;
     char name[64];
-    r->layer = (LayerBuild){
-        .params = s->params, .training = s->training, .n_src = s->n_src, .act = s->act, .number = LAYER_NUMBER};
+    r->layer = (LayerBuild){.params = s->params,
+                            .training = s->training,
+                            .draws = s->training,
+                            .n_src = s->n_src,
+                            .act = s->act,
+                            .number = LAYER_NUMBER};
     if (s->partner) record_partner(rig, r);
     for (int k = 0; k < s->n_src; k++) {
         snprintf(name, sizeof(name), "src%d", k);

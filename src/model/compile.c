@@ -35,6 +35,10 @@ typedef struct Compiler {
     Build *b;
     NodeBuild *nodes;
     Tensor *input;
+    int from;     /* node that the input stands for; -1: none, it is the network's own */
+    int past;     /* a node behind `from` that reads the network's input all the same; -1: none */
+    int n_inward; /* gradients of the input */
+    Tensor *inward[MAX_GRADIENTS];
     int *losses_on;  /* per loss: the node whose value it reads (its node, or that node's source); -1: the input */
     bool *penalised; /* per node */
 } Compiler;
@@ -61,14 +65,34 @@ int compile_hidden_softmax(const Graph *graph, int node) {
 
 /* ---- decisions ---- */
 
+/* Whether weights are to be learned. */
+static bool learning(const Compiler *c) {
+    return c->spec->training && !c->spec->input_gradient;
+}
+
+static bool drawing(const Compiler *c) {
+    return c->spec->draws || learning(c);
+}
+
 static bool skipped(const Compiler *c, int i) {
-    return !c->spec->training && c->graph->nodes[i].kind->training_only;
+    const LayerKind *kind = c->graph->nodes[i].kind;
+    return !learning(c) && kind->training_only && !(kind->corrupts && drawing(c));
+}
+
+/* The node whose value readers of node i see; -1: the input. */
+static int source_of(const Compiler *c, int i) {
+    while (i >= 0 && i != c->from && skipped(c, i)) i = c->graph->nodes[i].src[0];
+    return i;
 }
 
 static void need(Compiler *c, int i) {
     if (i < 0 || c->nodes[i].needed) return;
     c->nodes[i].needed = true;
-    for (int k = 0; k < c->graph->nodes[i].n_src; k++) need(c, c->graph->nodes[i].src[k]);
+    if (i == c->from) return;
+    for (int k = 0; k < c->graph->nodes[i].n_src; k++) {
+        if (c->from >= 0 && c->graph->nodes[i].src[k] < 0) c->past = i;
+        need(c, c->graph->nodes[i].src[k]);
+    }
     need(c, c->graph->nodes[i].partner);
 }
 
@@ -95,13 +119,13 @@ static void choose_nodes(Compiler *c) {
         for (int k = 0; k < c->graph->n_outputs; k++) keep(c, c->graph->outputs[k]);
     for (int k = 0; k < s->n_outputs; k++) keep(c, graph_find(c->graph, s->outputs[k]));
     for (int i = 0; i < c->graph->n; i++) {
-        if (!s->training || !has_penalty(&c->graph->nodes[i])) continue;
+        if (!learning(c) || !has_penalty(&c->graph->nodes[i])) continue;
         c->penalised[i] = true;
         keep(c, i);
     }
     for (int i = 0; i < c->graph->n; i++) {
         const GraphNode *n = &c->graph->nodes[i];
-        if (!c->nodes[i].needed) continue;
+        if (!c->nodes[i].needed || i == c->from) continue;
         for (int k = 0; k < n->n_src; k++)
             if (n->src[k] >= 0) c->nodes[n->src[k]].n_readers++;
         if (n->partner < 0) continue;
@@ -116,7 +140,7 @@ static void choose_fusion(Compiler *c) {
     for (int i = 0; i < c->graph->n; i++) {
         const GraphNode *n = &c->graph->nodes[i];
         int s = n->n_src == 1 ? n->src[0] : -1;
-        if (!c->nodes[i].needed || !n->kind->act || s < 0) continue;
+        if (!c->nodes[i].needed || !n->kind->act || s < 0 || i == c->from || s == c->from) continue;
         const GraphNode *producer = &c->graph->nodes[s];
         NodeBuild *p = &c->nodes[s];
         Act act = n->kind->act(n->params);
@@ -132,7 +156,14 @@ static void choose_fusion(Compiler *c) {
 /* ---- tensors ---- */
 
 static Tensor *value_of(const Compiler *c, int i) {
+    i = source_of(c, i);
     return i < 0 ? c->input : c->nodes[i].value;
+}
+
+/* Whether a gradient is wanted at node i, or at the input (-1). */
+static bool learns(const Compiler *c, int i) {
+    i = source_of(c, i);
+    return i < 0 ? c->spec->input_gradient : c->nodes[i].learns;
 }
 
 static void make_weights(Compiler *c) {
@@ -140,8 +171,8 @@ static void make_weights(Compiler *c) {
     for (int e = 0; e < w->n; e++) {
         const WeightEntry *entry = &w->entries[e];
         NodeBuild *node = &c->nodes[entry->node];
-        bool trained = c->spec->training && (entry->flags & WEIGHT_TRAINED);
-        if (!node->needed) continue;
+        bool trained = learning(c) && (entry->flags & WEIGHT_TRAINED);
+        if (!node->needed || entry->node == c->from) continue;
         float *value = w->value + entry->offset;
         node->layer.weights[entry->slot_in_node] = c->spec->training
                                                        ? build_external(c->b, entry->name, F32, entry->shape, value)
@@ -154,21 +185,28 @@ static void make_weights(Compiler *c) {
         node->learns = true;
     }
     for (int i = 0; i < c->graph->n; i++)
-        for (int k = 0; k < c->graph->nodes[i].n_src; k++) {
-            int s = c->graph->nodes[i].src[k];
-            if (s >= 0 && c->nodes[s].learns) c->nodes[i].learns = true;
-        }
+        for (int k = 0; k < c->graph->nodes[i].n_src && i != c->from; k++)
+            if (learns(c, c->graph->nodes[i].src[k])) c->nodes[i].learns = true;
+    if (c->from >= 0) c->nodes[c->from].learns = c->spec->input_gradient;
+}
+
+static void append_gradient(Compiler *c, int *n, Tensor **list, Tensor *gradient) {
+    if (*n == MAX_GRADIENTS) {
+        list[0] = op_sum(c->b, MAX_GRADIENTS, list);
+        *n = 1;
+    }
+    list[(*n)++] = gradient;
 }
 
 static void add_gradient(Compiler *c, int i, Tensor *gradient) {
-    if (i < 0 || !gradient) return;
-    NodeBuild *n = &c->nodes[c->nodes[i].home];
-    if (n->n_gradients == MAX_GRADIENTS) {
-        Tensor *sum = op_sum(c->b, MAX_GRADIENTS, n->gradient);
-        n->gradient[0] = sum;
-        n->n_gradients = 1;
+    i = source_of(c, i);
+    if (!gradient) return;
+    if (i < 0 || i == c->from) {
+        append_gradient(c, &c->n_inward, c->inward, gradient);
+        return;
     }
-    n->gradient[n->n_gradients++] = gradient;
+    NodeBuild *n = &c->nodes[c->nodes[i].home];
+    append_gradient(c, &n->n_gradients, n->gradient, gradient);
 }
 
 /* ---- forward ---- */
@@ -178,15 +216,16 @@ static void record_forward(Compiler *c) {
         const GraphNode *n = &c->graph->nodes[i];
         NodeBuild *node = &c->nodes[i];
         LayerBuild *l = &node->layer;
-        if (!node->needed) continue;
-        if (node->home != i || skipped(c, i)) {
-            node->value = node->home != i ? c->nodes[node->home].value : value_of(c, n->src[0]);
+        if (!node->needed || skipped(c, i)) continue;
+        if (i == c->from || node->home != i) {
+            node->value = i == c->from ? c->input : c->nodes[node->home].value;
             continue;
         }
         build_scope(c->b, n->name);
         l->params = n->params;
         l->training = c->spec->training;
-        l->frozen = n->frozen;
+        l->draws = drawing(c);
+        l->frozen = n->frozen || c->spec->input_gradient;
         l->n_src = n->n_src;
         l->number = (uint32_t)i;
         for (int k = 0; k < n->n_src; k++) l->src[k] = value_of(c, n->src[k]);
@@ -264,7 +303,7 @@ static void record_penalties(Compiler *c) {
     for (int i = 0; i < c->graph->n; i++) {
         const GraphNode *n = &c->graph->nodes[i];
         if (!c->penalised[i]) continue;
-        Tensor *value = c->nodes[i].value;
+        Tensor *value = value_of(c, i);
         const float batch = (float)tensor_shape(value).dim[0];
         Penalty params = {(float)n->activity_l1 / batch, (float)n->activity_l2 / batch};
         Tensor *result = build_tensor(c->b, F64, SHAPE(LOSS_RESULTS));
@@ -278,7 +317,7 @@ static void record_penalties(Compiler *c) {
                                       .src = {value},
                                       .n_dst = 2,
                                       .dst = {result, diff}});
-        if (c->nodes[i].learns) add_gradient(c, i, diff);
+        if (learns(c, i)) add_gradient(c, i, diff);
         results[n_results++] = result;
     }
     if (n_results > 0) build_output(c->b, "activity", record_total(c->b, n_results, results));
@@ -301,7 +340,9 @@ static void record_losses(Compiler *c) {
         int node = c->losses_on[k];
         Tensor *value = value_of(c, node);
         Shape shape = tensor_shape(value);
-        Tensor *target = build_external(c->b, term->target, term->target_type, target_shape(term, shape), NULL);
+        Tensor *target = NULL;
+        if (term->target)
+            target = build_external(c->b, term->target, term->target_type, target_shape(term, shape), NULL);
         Tensor *result = build_tensor(c->b, F64, SHAPE(LOSS_RESULTS));
         Tensor *diff = c->spec->training ? build_tensor(c->b, F32, shape) : NULL;
         op_native(c->b, &(NativeSpec){.name = term->name,
@@ -309,11 +350,11 @@ static void record_losses(Compiler *c) {
                                       .layout = NATIVE_DENSE,
                                       .params = term->params,
                                       .params_bytes = term->params_bytes,
-                                      .n_src = 2,
+                                      .n_src = target ? 2 : 1,
                                       .src = {value, target},
                                       .n_dst = diff ? 2 : 1,
                                       .dst = {result, diff}});
-        if (diff && node >= 0 && c->nodes[node].learns) add_gradient(c, node, diff);
+        if (diff && learns(c, node)) add_gradient(c, node, diff);
         char name[256];
         snprintf(name, sizeof(name), "loss:%s", term->name);
         build_output(c->b, name, result);
@@ -332,7 +373,7 @@ static void record_backward(Compiler *c) {
         l->diff_dst = op_sum(c->b, node->n_gradients, node->gradient);
         for (int k = 0; k < n->n_src; k++) {
             l->diff_src[k] = NULL;
-            l->want_diff_src[k] = n->src[k] >= 0 && c->nodes[n->src[k]].learns;
+            l->want_diff_src[k] = learns(c, n->src[k]);
         }
         if (!n->kind->backward) {
             build_fail(c->b, "a '%s' layer has no gradient, but weights before it are to be trained", n->kind->name);
@@ -342,6 +383,11 @@ static void record_backward(Compiler *c) {
         for (int k = 0; k < n->n_src; k++)
             if (l->want_diff_src[k]) add_gradient(c, n->src[k], l->diff_src[k]);
     }
+    if (!c->spec->input_gradient || build_failed(c->b)) return;
+    if (c->n_inward > 0)
+        build_output(c->b, "input gradient", op_sum(c->b, c->n_inward, c->inward));
+    else
+        build_fail(c->b, "no loss depends on the input");
 }
 
 /* ---- all of it ---- */
@@ -356,28 +402,54 @@ static void record_outputs(Compiler *c) {
     }
 }
 
-static Err check_outputs(const CompileSpec *spec, Error *err) {
-    for (int k = 0; k < spec->n_outputs; k++) {
-        if (graph_find(spec->graph, spec->outputs[k]) >= 0) continue;
-        return err_set(err, ERR_CONFIG, "the network has no layer '%s'", spec->outputs[k]);
+static Err check_name(const Graph *graph, const char *name, Error *err) {
+    if (graph_find(graph, name) >= 0) return OK;
+    return err_set(err, ERR_CONFIG, "the network has no layer '%s'", name);
+}
+
+static Err check_names(const CompileSpec *spec, Error *err) {
+    for (int k = 0; k < spec->n_outputs; k++) TRY(check_name(spec->graph, spec->outputs[k], err));
+    return spec->from ? check_name(spec->graph, spec->from, err) : OK;
+}
+
+/* Shape of the input; an error when the layers refuse it, or when those behind `from` read what comes before it. */
+static Err check_shapes(Compiler *c, Shape *input, Error *err) {
+    const Graph *graph = c->graph;
+    Shape *shapes = ARENA_ARRAY(c->arena, Shape, graph->n), own = graph->input;
+    char phrase[LAYER_PHRASE_BYTES];
+    if (c->from < 0) {
+        if (input->rank == 0) *input = own;
+        return graph_infer(graph, *input, shapes, err);
     }
+    if (c->past >= 0)
+        return err_set(err, ERR_CONFIG, "layer '%s' also reads what comes before '%s': nothing can begin there",
+                       graph->nodes[c->past].name, c->spec->from);
+    own.dim[0] = input->rank ? input->dim[0] : 1;
+    TRY(graph_infer(graph, own, shapes, err));
+    if (input->rank == 0) *input = shapes[c->from];
+    shapes[c->from] = *input;
+    for (int i = c->from + 1; i < graph->n; i++)
+        if (c->nodes[i].needed && !graph_infer_node(graph, i, own, shapes, &shapes[i], phrase))
+            return err_set(err, ERR_CONFIG, "layer '%s' (%s): %s", graph->nodes[i].name, graph->nodes[i].kind->name,
+                           phrase);
     return OK;
 }
 
 Err compile_program(Program **out, const CompileSpec *spec, Error *err) {
     *out = NULL;
-    TRY(check_outputs(spec, err));
+    TRY(check_names(spec, err));
     const int n = spec->graph->n;
-    Shape input = spec->input.rank ? spec->input : spec->graph->input;
+    Shape input = spec->input;
     Arena *arena = arena_new();
-    Compiler c = {.arena = arena, .spec = spec, .graph = spec->graph};
+    Compiler c = {.arena = arena, .spec = spec, .graph = spec->graph, .from = -1, .past = -1};
+    if (spec->from) c.from = graph_find(spec->graph, spec->from);
     c.nodes = ARENA_ARRAY(arena, NodeBuild, n);
     c.losses_on = ARENA_ARRAY(arena, int, spec->n_losses + 1);
     c.penalised = ARENA_ARRAY(arena, bool, n);
 
-    Err code = graph_infer(spec->graph, input, ARENA_ARRAY(arena, Shape, n), err);
+    choose_nodes(&c);
+    Err code = check_shapes(&c, &input, err);
     if (code == OK) {
-        choose_nodes(&c);
         choose_fusion(&c);
         c.b = build_new(spec->engine, &(BuildOptions){.training = spec->training, .separate = spec->separate});
         c.input = build_external(c.b, "input", F32, input, NULL);

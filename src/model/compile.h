@@ -16,7 +16,7 @@
 enum { LOSS_SUM, LOSS_WEIGHT, LOSS_RESULTS = 8 };
 
 /* A loss on one node, as the program calls it:
- *   src[0] value of the node (F32, dense), or of its logits; src[1] target; src[2] weights per class, when given
+ *   src[0] value of the node (F32, dense), or of its logits; src[1] target, when it has one
  *   dst[0] F64[LOSS_RESULTS]; dst[1] (training only) gradient of src[0], to be overwritten */
 typedef struct LossTerm {
     const char *name; /* names its results: program_read(p, "loss:NAME") */
@@ -25,7 +25,7 @@ typedef struct LossTerm {
     NativeFn fn;
     const void *params;
     size_t params_bytes;
-    const char *target; /* external tensor it reads; terms with the same name share it */
+    const char *target; /* external tensor it reads; terms with the same name share it; NULL: src[0] is all it needs */
     DType target_type;  /* U8 mask (N,H,W), S32 label (N), F32 (the node's shape) */
 } LossTerm;
 
@@ -34,16 +34,21 @@ typedef struct CompileSpec {
     const Graph *graph;
     Weights *weights;
     bool training;
-    bool separate; /* BuildOptions.separate */
-    Shape input;   /* with the batch; rank 0: the graph's own with batch 1 */
-    int n_losses;  /* in an inference program they give values, no gradients */
+    bool draws;          /* inference: layers that corrupt (noise, a variational draw) do so */
+    bool input_gradient; /* with training: only the gradient of the losses with regard to the input is wanted, as output
+                            "input gradient". No weight has one, and layers behave as in inference */
+    bool separate;       /* BuildOptions.separate */
+    const char *from;    /* layer whose result is the program's input, and before which nothing is computed (a decoder);
+                            NULL: the network's own */
+    Shape input;  /* with the batch; rank 0: the graph's own (with `from`: that layer's result for it), batch 1 */
+    int n_losses; /* in an inference program they give values, no gradients */
     const LossTerm *losses;
     int n_outputs; /* nodes to keep readable by name; graph outputs are kept in inference programs always */
     const char *const *outputs;
 } CompileSpec;
 
-/* External tensors of the program: "input" (F32, dense N,C,H,W), the losses' targets. Outputs: node names, "loss:NAME",
- * and "activity" (F64[LOSS_RESULTS]: LOSS_SUM is the sum of all activity penalties) when a node has one.
+/* External tensors of the program: "input" (F32, dense, logical order), the losses' targets. Outputs: node names,
+ * "loss:NAME", and "activity" (F64[LOSS_RESULTS]: LOSS_SUM is the sum of all activity penalties) when a node has one.
  * weights->value and ->grad are bound by address: they must not move while the program lives. */
 Err compile_program(Program **out, const CompileSpec *spec, Error *err);
 

@@ -33,6 +33,7 @@ typedef struct WeightDecl {
 typedef struct LayerBuild {
     const void *params;
     bool training;
+    bool draws;  /* what is random is drawn: in training, and in an inference program that asks for it */
     bool frozen; /* nothing of it may change in training, running statistics included */
     int n_src;
     Tensor *src[LAYER_MAX_SRC];
@@ -82,6 +83,9 @@ typedef struct LayerKind {
 
     /* Does nothing in an inference program (dropout, noise): the compiler passes the source through. */
     bool training_only;
+    /* Belongs to the task rather than to the training (the noise a denoising autoencoder is to remove, the draw of a
+     * variational one): an inference program with CompileSpec.draws has it all the same. */
+    bool corrupts;
 
     /* The result has the source's elements in the same logical order under another shape (reshape, flatten). */
     bool keeps_elements;

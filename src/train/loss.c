@@ -43,7 +43,7 @@ static void loss_call(const NativeCall *call) {
     LossArgs args = {.n = shape.dim[0], .c = shape.rank > 1 ? shape.dim[1] : 1, .s = 1};
     for (int i = 2; i < shape.rank; i++) args.s *= shape.dim[i];
     args.src = call->src[0].data;
-    args.target = call->src[1].data;
+    args.target = call->n_src > 1 ? call->src[1].data : NULL;
     args.target_kind = l->target;
     args.class_weights = l->class_weights;
     args.extent = l->target == TARGET_INPUT && is_padded(l->extent) ? l->extent : NULL;

@@ -212,6 +212,7 @@ void net_bind_batch(Program *program, const LossSet *losses, const Batch *batch)
     program_bind(program, "input", batch->input);
     for (int i = 0; i < losses->n; i++) {
         const LossTerm *term = &losses->terms[i];
+        if (!term->target) continue;
         void *target = term->target_type == U8    ? (void *)batch->mask
                        : term->target_type == S32 ? (void *)batch->label
                                                   : (void *)batch->input;
