@@ -31,6 +31,7 @@ typedef struct RigSpec {
     bool separate;   /* BuildOptions.separate */
     bool surrounded; /* identity convolutions before and behind, so that the layer meets blocked layouts */
     bool frozen;     /* no gradient of the weights */
+    bool still;      /* training, but nothing is drawn: as in a program for the gradient of the input */
     uint64_t seed;   /* of all random values */
 } RigSpec;
 

@@ -4,8 +4,8 @@
 
 #include "engine/build.h"
 
-/* dst[n,c,...] = src[n,c,...] + bias[c], in place where possible. */
-Tensor *record_bias(Build *b, Tensor *src, Tensor *bias);
+/* dst[n,c,...] = act(src[n,c,...] + bias[c]), in place where possible. */
+Tensor *record_bias(Build *b, Tensor *src, Tensor *bias, Act act);
 /* diff_bias[c] = sum over n and places of diff_dst[n,c,...]. */
 void record_bias_backward(Build *b, Tensor *diff_dst, Tensor *diff_bias);
 

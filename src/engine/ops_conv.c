@@ -6,6 +6,7 @@
  */
 #include "engine/internal.h"
 #include "engine/ops_bias.h"
+#include "engine/ops_thin_conv.h"
 
 static Shape grouped_shape(Shape w, int64_t groups) {
     if (groups <= 1) return w;
@@ -160,11 +161,17 @@ static Tensor *backward(Build *b, bool transposed, const ConvSpec *spec, Tensor 
 }
 
 Tensor *op_conv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *bias) {
-    return forward(b, false, spec, src, weights, bias);
+    if (build_failed(b) || !thin_conv_fits(spec, src, weights)) return forward(b, false, spec, src, weights, bias);
+    Tensor *dst = record_thin_conv(b, spec, src, weights, bias);
+    return spec->act.kind == ACT_NONE ? dst : op_act(b, spec->act, dst);
 }
 
 Tensor *op_conv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *diff_dst,
                          bool want_diff_src, Tensor *diff_weights, Tensor *diff_bias) {
+    if (!build_failed(b) && thin_conv_fits(spec, src, weights)) {
+        if (diff_bias) record_bias_backward(b, diff_dst, diff_bias);
+        return record_thin_conv_backward(b, spec, src, weights, diff_dst, want_diff_src, diff_weights);
+    }
     /* oneDNN gives the bias gradient along with that of the weights; a frozen kernel with a trained bias takes the
      * other way. */
     if (diff_bias && !diff_weights) record_bias_backward(b, diff_dst, diff_bias);
@@ -174,7 +181,7 @@ Tensor *op_conv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *we
 
 Tensor *op_deconv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *bias) {
     Tensor *dst = forward(b, true, spec, src, weights, NULL);
-    if (bias) dst = record_bias(b, dst, bias);
+    if (bias) return record_bias(b, dst, bias, spec->act);
     return spec->act.kind == ACT_NONE ? dst : op_act(b, spec->act, dst);
 }
 

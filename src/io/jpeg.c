@@ -99,10 +99,11 @@ static const char *walk(const uint8_t *bytes, size_t n, bool whole, JpegHeader *
     if (!jpeg_is(bytes, n)) return "not a JPEG file";
     const char *cut = whole ? "truncated: the JPEG data end before their end marker" : NULL;
     unsigned tables = 0;
-    bool progressive = false;
+    bool progressive = false, missing = false;
     for (size_t at = 2;;) {
         int marker = next_marker(bytes, n, &at);
         if (marker < 0) return cut;
+        if (marker == MARKER_EOI && missing) return "damaged: a JPEG table of codes is missing";
         if (marker == MARKER_EOI) return out->width > 0 ? NULL : "damaged: the JPEG file holds no picture";
         if (marker == MARKER_SOI || marker == MARKER_TEM) continue;
         if (marker == MARKER_SOS && !whole) return NULL;
@@ -114,8 +115,7 @@ static const char *walk(const uint8_t *bytes, size_t n, bool whole, JpegHeader *
             return "damaged: a JPEG table of codes makes no sense";
         if (marker == MARKER_DHT) tables |= defined_tables(bytes + at + 2, length - 2);
         if (marker == MARKER_SOF2) progressive = true;
-        if (marker == MARKER_SOS && !scan_has_tables(bytes + at + 2, length - 2, progressive, tables))
-            return "damaged: a JPEG table of codes is missing";
+        if (marker == MARKER_SOS && !scan_has_tables(bytes + at + 2, length - 2, progressive, tables)) missing = true;
         read_segment(marker, bytes + at + 2, length - 2, out);
         at += length;
     }
@@ -128,4 +128,21 @@ const char *jpeg_read_header(const uint8_t *bytes, size_t n, JpegHeader *out) {
 const char *jpeg_check(const uint8_t *bytes, size_t n) {
     JpegHeader header;
     return walk(bytes, n, true, &header);
+}
+
+size_t jpeg_scan_bytes(const uint8_t *bytes, size_t n) {
+    size_t sum = 0;
+    if (!jpeg_is(bytes, n)) return 0;
+    for (size_t at = 2;;) {
+        int marker = next_marker(bytes, n, &at);
+        if (marker < 0 || marker == MARKER_EOI || n - at < 2) return sum;
+        size_t length = (size_t)bytes[at] << 8 | bytes[at + 1];
+        if (length < 2 || length > n - at) return sum;
+        at += length;
+        if (marker != MARKER_SOS) continue;
+        size_t first = at, behind = at;
+        if (next_marker(bytes, n, &behind) < 0) return sum + (n - first);
+        sum += behind - 2 - first;
+        at = behind - 2;
+    }
 }
