@@ -14,10 +14,14 @@
     KIND(max_unpool2d)     \
     KIND(upsample2d)       \
     KIND(batchnorm)        \
+    KIND(lstm)             \
+    KIND(repeat_vector)    \
     KIND(activation)       \
     KIND(dropout)          \
     KIND(gaussian_noise)   \
     KIND(masking_noise)    \
+    KIND(salt_pepper_noise) \
+    KIND(gaussian_sample)  \
     KIND(concat)           \
     KIND(add)              \
     KIND(flatten)          \

@@ -102,8 +102,10 @@ static Geometry pool_geometry(const RefLayer *l) {
 
 /* ---- dense, convolutions ---- */
 
+/* Rows: samples, or the steps of all samples. */
 static void dense(const RefLayer *l) {
-    int64_t batch = l->dst_shape.dim[0], units = l->dst_shape.dim[1], n_in = shape_size(l->src_shape[0]) / batch;
+    int64_t units = l->dst_shape.dim[l->dst_shape.rank - 1], batch = shape_size(l->dst_shape) / units,
+            n_in = shape_size(l->src_shape[0]) / batch;
     for (int64_t n = 0; n < batch; n++)
         for (int64_t o = 0; o < units; o++) {
             double sum = l->n_weights > 1 ? l->weights[1][o] : 0;
@@ -237,6 +239,54 @@ static void upsample2d(const RefLayer *l) {
     }
 }
 
+/* ---- sequences ---- */
+
+static double sigmoid(double x) {
+    return 1 / (1 + exp(-x));
+}
+
+/* What gate number `gate` lets through of unit u, before its function. */
+static double gate_input(const RefLayer *l, int64_t gate, int64_t u, const double *x, const double *h) {
+    int64_t features = l->src_shape[0].dim[2], units = knob_int(l, "units"), row = gate * units + u;
+    double sum = l->weights[2][row];
+    for (int64_t i = 0; i < features; i++) sum += l->weights[0][row * features + i] * x[i];
+    for (int64_t i = 0; i < units; i++) sum += l->weights[1][row * units + i] * h[i];
+    return sum;
+}
+
+static void lstm(const RefLayer *l) {
+    const Shape s = l->src_shape[0];
+    const int64_t steps = s.dim[1], units = knob_int(l, "units");
+    double *memory = calloc((size_t)units * 3, sizeof(double)), *h = memory, *next = memory + units,
+           *c = memory + 2 * units;
+    assert(memory);
+    for (int64_t n = 0; n < s.dim[0]; n++) {
+        memset(memory, 0, sizeof(double) * (size_t)units * 3);
+        for (int64_t k = 0; k < steps; k++) {
+            int64_t t = knob_bool(l, "reverse") ? steps - 1 - k : k;
+            const double *x = l->src[0] + (n * steps + t) * s.dim[2];
+            for (int64_t u = 0; u < units; u++) {
+                double in = sigmoid(gate_input(l, 0, u, x, h)), forget = sigmoid(gate_input(l, 1, u, x, h)),
+                       candidate = tanh(gate_input(l, 2, u, x, h)), out = sigmoid(gate_input(l, 3, u, x, h));
+                c[u] = forget * c[u] + in * candidate;
+                next[u] = out * tanh(c[u]);
+            }
+            memcpy(h, next, sizeof(double) * (size_t)units);
+            if (knob_bool(l, "sequences")) memcpy(l->dst + (n * steps + t) * units, h, sizeof(double) * (size_t)units);
+        }
+        if (!knob_bool(l, "sequences")) memcpy(l->dst + n * units, h, sizeof(double) * (size_t)units);
+    }
+    free(memory);
+}
+
+static void repeat_vector(const RefLayer *l) {
+    const Shape d = l->dst_shape;
+    for (int64_t n = 0; n < d.dim[0]; n++)
+        for (int64_t t = 0; t < d.dim[1]; t++)
+            for (int64_t f = 0; f < d.dim[2]; f++)
+                l->dst[(n * d.dim[1] + t) * d.dim[2] + f] = l->src[0][n * d.dim[2] + f];
+}
+
 /* ---- normalisation, functions ---- */
 
 static void batchnorm(const RefLayer *l) {
@@ -352,7 +402,7 @@ static void dropout(const RefLayer *l) {
 static void gaussian_noise(const RefLayer *l) {
     const ParamList *clip = knob(l, "clip");
     copy(l);
-    if (!l->training) return;
+    if (!l->draws) return;
     float *z = draws(l, true);
     for (int64_t i = 0; i < shape_size(l->dst_shape); i++) {
         l->dst[i] += knob_float(l, "deviation") * z[i];
@@ -363,11 +413,33 @@ static void gaussian_noise(const RefLayer *l) {
 
 static void masking_noise(const RefLayer *l) {
     copy(l);
-    if (!l->training) return;
+    if (!l->draws) return;
     float *u = draws(l, false);
     for (int64_t i = 0; i < shape_size(l->dst_shape); i++)
         if (u[i] < (float)knob_float(l, "rate")) l->dst[i] = knob_float(l, "value");
     free(u);
+}
+
+static void salt_pepper_noise(const RefLayer *l) {
+    copy(l);
+    if (!l->draws) return;
+    float *u = draws(l, false);
+    for (int64_t i = 0; i < shape_size(l->dst_shape); i++) {
+        if (u[i] >= (float)knob_float(l, "rate")) continue;
+        l->dst[i] = knob_float(l, u[i] < (float)(knob_float(l, "rate") / 2) ? "low" : "high");
+    }
+    free(u);
+}
+
+static void gaussian_sample(const RefLayer *l) {
+    int64_t batch = l->dst_shape.dim[0], half = shape_size(l->dst_shape) / batch;
+    float *z = draws(l, true);
+    for (int64_t n = 0; n < batch; n++)
+        for (int64_t i = 0; i < half; i++) {
+            double mean = l->src[0][2 * n * half + i], log_variance = l->src[0][(2 * n + 1) * half + i];
+            l->dst[n * half + i] = mean + (l->draws ? exp(fmin(log_variance, 80) / 2) * z[n * half + i] : 0);
+        }
+    free(z);
 }
 
 /* ---- structure ---- */
@@ -436,10 +508,14 @@ static const struct {
     {"max_unpool2d", max_unpool2d},
     {"upsample2d", upsample2d},
     {"batchnorm", batchnorm},
+    {"lstm", lstm},
+    {"repeat_vector", repeat_vector},
     {"activation", activation},
     {"dropout", dropout},
     {"gaussian_noise", gaussian_noise},
     {"masking_noise", masking_noise},
+    {"salt_pepper_noise", salt_pepper_noise},
+    {"gaussian_sample", gaussian_sample},
     {"concat", concat},
     {"add", add},
     {"flatten", copy},

@@ -12,7 +12,8 @@ typedef struct RefLayer {
     const LayerKind *kind;
     const void *params;
     bool training;
-    Act act; /* fused behind it */
+    bool draws; /* LayerBuild.draws */
+    Act act;    /* fused behind it */
     int n_src;
     Shape src_shape[LAYER_MAX_SRC];
     double *src[LAYER_MAX_SRC];

@@ -164,6 +164,7 @@ static int check_bits(const RigSpec *spec, const char *what) {
 
 /* Whether a training program computes the same as an inference program. */
 static bool same_in_training(const RigSpec *spec) {
+    if (spec->kind->corrupts) return false;
     if (strcmp(spec->kind->name, "batchnorm") == 0)
         return *(const bool *)rig_knob(spec->kind, spec->params, "use_running");
     return !spec->kind->training_only;
@@ -295,6 +296,25 @@ static void test_weights(void **state) {
     assert_true(shape_equal(w.shape, SHAPE(8, 3, 3, 5)));
     assert_int_equal(w.fan_in, 60);
     assert_int_equal(w.fan_out, 90);
+    w = decl_of("dense", "{units: 5}", SHAPE(2, 7, 4), 0, &n);
+    assert_true(shape_equal(w.shape, SHAPE(5, 4)));
+    assert_int_equal(w.fan_in, 4);
+    w = decl_of("lstm", "{units: 6}", SHAPE(2, 7, 5), 0, &n);
+    assert_int_equal(n, 3);
+    assert_string_equal(w.name, "weights");
+    assert_true(shape_equal(w.shape, SHAPE(24, 5)));
+    assert_int_equal(w.fan_in, 5);
+    assert_int_equal(w.fan_out, 24);
+    w = decl_of("lstm", "{units: 6}", SHAPE(2, 7, 5), 1, &n);
+    assert_string_equal(w.name, "recurrent");
+    assert_string_equal(w.init, "orthogonal");
+    assert_true(shape_equal(w.shape, SHAPE(24, 6)));
+    w = decl_of("lstm", "{units: 6}", SHAPE(2, 7, 5), 2, &n);
+    assert_string_equal(w.name, "bias");
+    assert_string_equal(w.init, "forget_bias");
+    assert_int_equal(w.flags, WEIGHT_TRAINED);
+    w = decl_of("lstm", "{units: 6, unit_forget_bias: false}", SHAPE(2, 7, 5), 2, &n);
+    assert_string_equal(w.init, "zeros");
     w = decl_of("batchnorm", "{}", SHAPE(2, 6, 9, 9), 3, &n);
     assert_int_equal(n, 4);
     assert_string_equal(w.name, "running_var");
@@ -343,6 +363,19 @@ static const struct {
      {SHAPE(1, 3, 8, 8)},
      "padding 2 must be smaller than the window 2x2 on every side"},
     {"batchnorm", "{}", {SHAPE(1, 3, 8)}, "needs a picture (N x C x H x W), got 1x3x8: put a reshape in front"},
+    {"lstm",
+     "{units: 4}",
+     {SHAPE(8, 1, 28, 28)},
+     "needs a sequence (N x T x F), got 8x1x28x28: put a reshape in front"},
+    {"lstm",
+     "{units: 4}",
+     {SHAPE(8, 32)},
+     "needs a sequence (N x T x F), got 8x32: put a repeat_vector or a reshape in front"},
+    {"lstm",
+     "{units: 65536}",
+     {SHAPE(1, 2, 8192)},
+     "has too many weights: 4 gates of 65536 units for 8192 values a step"},
+    {"repeat_vector", "{n: 4}", {SHAPE(8, 28, 28)}, "needs vectors (N x F), got 8x28x28: put a flatten in front"},
     {"activation",
      "{kind: relu, alpha: 0.1}",
      {SHAPE(1, 3)},
@@ -350,6 +383,11 @@ static const struct {
     {"activation", "{kind: elu, alpha: [1, 2]}", {SHAPE(1, 3)}, "'alpha' must be one number, got 2"},
     {"gaussian_noise", "{deviation: 1, clip: 1}", {SHAPE(1, 3)}, "'clip' must be [low, high], got 1 values"},
     {"gaussian_noise", "{deviation: 1, clip: [1, 0]}", {SHAPE(1, 3)}, "'clip' must have low below high, got [1, 0]"},
+    {"gaussian_sample",
+     "{}",
+     {SHAPE(4, 7, 2, 2)},
+     "needs an even number of channels, means and then as many log-variances, got 4x7x2x2: twice the code's size in "
+     "front"},
     {"concat",
      "{}",
      {SHAPE(4, 64, 90, 120), SHAPE(4, 64, 91, 120)},
@@ -446,9 +484,14 @@ static void test_running_statistics(void **state) {
 
 static const struct {
     const char *kind, *params;
-} random_layers[] = {{"dropout", "{rate: 0.3}"},
-                     {"gaussian_noise", "{deviation: 0.5, clip: [-1, 1]}"},
-                     {"masking_noise", "{rate: 0.3, value: 2}"}};
+    double rate; /* share of values that are replaced; 0: it does not replace */
+} random_layers[] = {{"dropout", "{rate: 0.3}", 0.3},
+                     {"gaussian_noise", "{deviation: 0.5, clip: [-1, 1]}", 0},
+                     {"masking_noise", "{rate: 0.3, value: 2}", 0.3},
+                     {"salt_pepper_noise", "{rate: 0.3}", 0.3},
+                     {"gaussian_sample", "{}", 0}};
+
+enum { N_RANDOM = sizeof(random_layers) / sizeof(random_layers[0]) };
 
 /* Large enough that several threads work on it. */
 static Rig *random_rig(int which, Arena *arena) {
@@ -457,7 +500,7 @@ static Rig *random_rig(int which, Arena *arena) {
                     .kind = kind,
                     .params = rig_params(kind, random_layers[which].params, arena),
                     .n_src = 1,
-                    .src = {SHAPE(4, 17, 33, 31)},
+                    .src = {SHAPE(4, 18, 33, 31)},
                     .training = true,
                     .seed = seed};
     Rig *rig = make_rig(&spec, kind->name);
@@ -467,17 +510,17 @@ static Rig *random_rig(int which, Arena *arena) {
 
 static void test_noise_is_the_same_on_any_number_of_threads(void **state) {
     Arena *arena = arena_new();
-    Rig *one[3];
+    Rig *one[N_RANDOM];
     Engine *first = engine; /* of one thread; lives as long as its programs */
-    for (int i = 0; i < 3; i++) one[i] = random_rig(i, arena);
+    for (int i = 0; i < N_RANDOM; i++) one[i] = random_rig(i, arena);
     engine = NULL;
     use_threads(2);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < N_RANDOM; i++) {
         Rig *two = random_rig(i, arena);
         assert_int_equal(compare_bits(random_layers[i].kind, one[i], two), 0);
         rig_free(two);
     }
-    for (int i = 0; i < 3; i++) rig_free(one[i]);
+    for (int i = 0; i < N_RANDOM; i++) rig_free(one[i]);
     engine_free(first);
     arena_free(arena);
 }
@@ -493,14 +536,15 @@ static double share_changed(const Rig *rig) {
 static void test_noise_follows_step_and_seed(void **state) {
     Arena *arena = arena_new();
     Error err = ERROR_INIT;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < N_RANDOM; i++) {
         Rig *rig = random_rig(i, arena);
         size_t bytes = sizeof(float) * (size_t)shape_size(rig->dst_shape);
         float *first = malloc(bytes);
         assert_non_null(first);
         memcpy(first, rig_dst(rig), bytes);
         /* 0.3 of 70000 values: the deviation of the share is 0.0017 */
-        if (i != 1) assert_true(fabs(share_changed(rig) - 0.3) < 0.01);
+        double rate = random_layers[i].rate;
+        if (rate > 0) assert_true(fabs(share_changed(rig) - rate) < 0.01);
         rig->run.step++;
         assert_int_equal(rig_run(rig, &err), OK);
         assert_int_not_equal(memcmp(first, rig_dst(rig), bytes), 0);
@@ -514,6 +558,84 @@ static void test_noise_follows_step_and_seed(void **state) {
         free(first);
         rig_free(rig);
     }
+    arena_free(arena);
+}
+
+/* The coin is fair, and what is drawn has the mean and the deviation that were asked for. */
+static void test_draws_have_their_statistics(void **state) {
+    Arena *arena = arena_new();
+    Error err = ERROR_INIT;
+    Rig *rig = random_rig(3, arena);
+    int64_t n = shape_size(rig->dst_shape), high = 0, low = 0;
+    for (int64_t i = 0; i < n; i++) {
+        high += rig_dst(rig)[i] == 1;
+        low += rig_dst(rig)[i] == 0;
+    }
+    assert_true(fabs((double)high / (double)n - 0.15) < 0.008 && fabs((double)low / (double)n - 0.15) < 0.008);
+    rig_free(rig);
+
+    rig = random_rig(4, arena); /* all mean 3, all log-variance log 4 */
+    n = shape_size(rig->dst_shape);
+    int64_t half = n / rig->dst_shape.dim[0];
+    for (int64_t i = 0; i < 2 * n; i++) rig->src[0].data[i] = i / half % 2 ? logf(4) : 3;
+    assert_int_equal(rig_run(rig, &err), OK);
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double)rig_dst(rig)[i] - 3;
+        sum += d;
+        squares += d * d;
+    }
+    assert_true(fabs(sum / (double)n) < 0.05 && fabs(squares / (double)n - 4) < 0.15);
+    rig_free(rig);
+    arena_free(arena);
+}
+
+/* A training program that draws nothing, as the one for the gradient of the input: the mean, and its gradient. */
+static void test_still_layers_pass_on(void **state) {
+    Arena *arena = arena_new();
+    for (int i = 1; i < N_RANDOM; i++)
+        for (int form = 0; form < 3; form++) {
+            const LayerKind *kind = layer_find(random_layers[i].kind);
+            RigSpec spec = {.engine = engine,
+                            .kind = kind,
+                            .params = rig_params(kind, random_layers[i].params, arena),
+                            .n_src = 1,
+                            .src = {form == 0 ? SHAPE(3, 6) : SHAPE(2, 34, 3, 4)},
+                            .training = true,
+                            .still = true,
+                            .surrounded = form == 2,
+                            .seed = seed};
+            Rig *rig = make_rig(&spec, kind->name);
+            assert_non_null(rig);
+            assert_int_equal(check_result(kind->name, rig, EXACT), 0);
+            assert_int_equal(gradcheck_reference(rig, kind->name, FLOATS), 0);
+            rig_free(rig);
+        }
+    arena_free(arena);
+}
+
+/* Log-variances far out: nothing infinite, no gradient beyond the limit, a vanishing deviation gives the mean. */
+static void test_extreme_log_variances(void **state) {
+    const LayerKind *kind = layer_find("gaussian_sample");
+    Arena *arena = arena_new();
+    Error err = ERROR_INIT;
+    RigSpec spec = {.engine = engine,
+                    .kind = kind,
+                    .params = rig_params(kind, "{}", arena),
+                    .n_src = 1,
+                    .src = {SHAPE(1, 8)},
+                    .training = true,
+                    .seed = seed};
+    Rig *rig = make_rig(&spec, kind->name);
+    assert_non_null(rig);
+    static const float values[] = {1, 2, 3, 4, 1e30f, 81, -1e30f, NAN};
+    memcpy(rig->src[0].data, values, sizeof(values));
+    assert_int_equal(rig_run(rig, &err), OK);
+    const float *dst = rig_dst(rig), *diff = rig_diff_src(rig, 0);
+    assert_true(isfinite(dst[0]) && isfinite(dst[1]) && dst[2] == 3 && isnan(dst[3]));
+    assert_true(diff[4] == 0 && diff[5] == 0 && diff[6] == 0 && isnan(diff[7]));
+    for (int i = 0; i < 4; i++) assert_true(diff[i] == rig->diff_dst.data[i]);
+    rig_free(rig);
     arena_free(arena);
 }
 
@@ -536,6 +658,10 @@ static void test_large_pictures(void **state) {
          SHAPE(4, 8, 16, 14),
          FLOATS},
         {.kind = "dense", "{units: 64}", {SHAPE(64, 200)}, SHAPE(64, 64), FLOATS},
+        {.kind = "dense", "{units: 24}", {SHAPE(40, 20, 30)}, SHAPE(40, 20, 24), FLOATS},
+        {.kind = "repeat_vector", "{n: 20}", {SHAPE(40, 24)}, SHAPE(40, 20, 24), FLOATS},
+        {.kind = "lstm", "{units: 40}", {SHAPE(70, 12, 28)}, SHAPE(70, 40), FLOATS},
+        {.kind = "lstm", "{units: 33, sequences: true}", {SHAPE(64, 8, 20)}, SHAPE(64, 8, 33), FLOATS},
         {.kind = "batchnorm", "{}", {SHAPE(4, 16, 30, 24)}, SHAPE(4, 16, 30, 24), FLOATS, .act = {ACT_RELU, 0}},
         {.kind = "pad", "{padding: 3, mode: reflect}", {SHAPE(2, 20, 40, 30)}, SHAPE(2, 20, 46, 36), EXACT},
         {"max_unpool2d",
@@ -606,6 +732,9 @@ int main(void) {
         cmocka_unit_test(test_running_statistics),
         cmocka_unit_test_setup_teardown(test_noise_is_the_same_on_any_number_of_threads, NULL, one_thread),
         cmocka_unit_test(test_noise_follows_step_and_seed),
+        cmocka_unit_test(test_draws_have_their_statistics),
+        cmocka_unit_test(test_still_layers_pass_on),
+        cmocka_unit_test(test_extreme_log_variances),
         cmocka_unit_test(test_unpooling_like_pytorch),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -42,6 +42,7 @@ typedef struct Case {
     float *class_weights;
     double smoothing;
     bool logits;
+    bool summed; /* reduction: sum */
     double sum, weight;
 } Case;
 
@@ -103,13 +104,35 @@ static double place_loss(const Case *t, const double *z, int y, double *weight) 
     return (1.0 - t->smoothing) * *weight * (l - z[y]) + t->smoothing / (double)t->c * soft;
 }
 
+/* Kullback-Leibler divergence of N(m, exp(v)) from N(0, 1). */
+static double normal_kl(double m, double v) {
+    return -0.5 * (1 + v - m * m - exp(v));
+}
+
+/* Whether value i of an image is a mean; then its log-variance lies c / 2 channels behind. */
+static bool is_mean(const Case *t, int64_t i) {
+    return i / t->s % t->c < t->c / 2;
+}
+
+static void kl_definition(const Case *t, double *sum, double *weight) {
+    int64_t half = t->c / 2 * t->s;
+    for (int64_t i = 0; i < size_of(t); i++)
+        if (is_mean(t, i)) *sum += normal_kl((double)t->src[i], (double)t->src[i + half]);
+    *weight = (double)t->n;
+}
+
 /* Sum and weight over everything. */
 static void definition(const Case *t, const char *name, double *sum, double *weight) {
     *sum = *weight = 0;
+    if (strcmp(name, "gaussian_kl") == 0) {
+        kl_definition(t, sum, weight);
+        return;
+    }
     if (strcmp(name, "cross_entropy") != 0) {
         for (int64_t i = 0; i < size_of(t); i++)
             *sum += element_loss(name, t->logits, (double)t->src[i], (double)((float *)t->target)[i]);
         *weight = (double)(strcmp(name, "kl_divergence") == 0 ? t->n * t->s : size_of(t));
+        if (t->summed) *weight = (double)t->n;
         return;
     }
     double *z = calloc((size_t)t->c, sizeof *z);
@@ -126,6 +149,11 @@ static void definition(const Case *t, const char *name, double *sum, double *wei
 static double numeric_gradient(const Case *t, const char *name, int64_t i, double weight) {
     const double h = 1e-5;
     double x = (double)t->src[i];
+    if (strcmp(name, "gaussian_kl") == 0) {
+        bool mean = is_mean(t, i); /* the other half is a constant here */
+        return (normal_kl(mean ? x + h : 0, mean ? 0 : x + h) - normal_kl(mean ? x - h : 0, mean ? 0 : x - h)) /
+               (2 * h) / weight;
+    }
     if (strcmp(name, "cross_entropy") != 0) {
         double target = (double)((float *)t->target)[i];
         return (element_loss(name, t->logits, x + h, target) - element_loss(name, t->logits, x - h, target)) / (2 * h) /
@@ -237,6 +265,33 @@ static void elements_match_definition(void **state) {
     arena_free(arena);
 }
 
+/* The same summed over the elements of an image. */
+static void sums_match_definition(void **state) {
+    Rng rng = test_rng("sums");
+    Arena *arena = arena_new();
+    const char *names[] = {"mse", "mae", "bce", "kl_divergence"};
+    for (int k = 0; k < N_SIZES * 4; k++) {
+        const void *params = params_of(kind_of(names[k % 4]), "reduction", "sum", arena);
+        Case t = random_case(sizes[k / 4], &rng, 0.03, 0.97, 0, 1);
+        t.summed = true;
+        check(&t, names[k % 4], params);
+        t.logits = true;
+        if (k % 4 == 2) check(&t, names[k % 4], params);
+        case_free(&t);
+    }
+    arena_free(arena);
+}
+
+static void gaussian_kl_matches_definition(void **state) {
+    static const int64_t even[][3] = {{1, 2, 1}, {5, 4, 1}, {128, 60, 1}, {3, 34, 15}, {2, 6, 7000}};
+    Rng rng = test_rng("gaussian_kl");
+    for (size_t k = 0; k < sizeof even / sizeof even[0]; k++) {
+        Case t = random_case(even[k], &rng, -3, 2, 0, 1);
+        check(&t, "gaussian_kl", NULL);
+        case_free(&t);
+    }
+}
+
 static void cross_entropy_matches_definition(void **state) {
     Rng rng = test_rng("cross_entropy");
     Arena *arena = arena_new();
@@ -275,6 +330,25 @@ static void worked_by_hand(void **state) {
     near(t.sum, 2 * log(2.0), 1e-7, "bce", 0);
     assert_true(diff[0] == 0.0f && diff[1] == -0.5f);
 
+    /* summed over each image's two elements, mean over two images */
+    Arena *arena = arena_new();
+    float four[4] = {1, 3, 0, 2}, aims[4] = {0, 5, 0, 0}, slopes[4];
+    Case r = {.n = 2, .c = 2, .s = 1, .src = four, .target = aims, .diff = slopes};
+    run_kind(&r, kind_of("mse"), params_of(kind_of("mse"), "reduction", "sum", arena), 1.0f, true);
+    assert_true(r.sum == 9.0 && r.weight == 2.0 && slopes[0] == 1.0f && slopes[1] == -2.0f && slopes[3] == 2.0f);
+    run_kind(&r, kind_of("mse"), params_of(kind_of("mse"), NULL, NULL, arena), 1.0f, true);
+    assert_true(r.sum == 9.0 && r.weight == 4.0 && slopes[1] == -1.0f);
+    arena_free(arena);
+
+    /* mean 2 and deviation 1: 2^2 / 2; mean 0 and variance 4: (3 - log 4) / 2; two images */
+    float code[8] = {2, 0, 0, logf(4), 0, 0, 0, 0}, code_diff[8];
+    Case g = {.n = 2, .c = 4, .s = 1, .src = code, .diff = code_diff};
+    run_kind(&g, kind_of("gaussian_kl"), NULL, 1.0f, true);
+    near(g.sum, 2 + (3 - log(4)) / 2, 1e-6, "gaussian_kl", 0);
+    assert_true(g.weight == 2.0 && code_diff[0] == 1.0f && code_diff[1] == 0.0f && code_diff[2] == 0.0f);
+    near((double)code_diff[3], 0.75, 1e-6, "gaussian_kl", 3);
+    for (int i = 4; i < 8; i++) assert_true(code_diff[i] == 0.0f);
+
     /* two classes, equal logits: log 2 and +-1/2; class 1 counts three times */
     float z[4] = {0, 0, 0, 0}, w[2] = {1.0f, 3.0f}, d[4];
     uint8_t mask[2] = {0, 1};
@@ -310,6 +384,20 @@ static void huge_logits_stay_finite(void **state) {
     }
 }
 
+/* A log-variance far below is dear, but finite; far above the loss says so; a NaN stays one. */
+static void extreme_log_variances(void **state) {
+    float code[2] = {0, -1e4f}, diff[2];
+    Case t = {.n = 1, .c = 2, .s = 1, .src = code, .diff = diff};
+    run_kind(&t, kind_of("gaussian_kl"), NULL, 1.0f, true);
+    assert_true(t.sum == 4999.5 && diff[1] == -0.5f);
+    code[1] = 100;
+    run_kind(&t, kind_of("gaussian_kl"), NULL, 1.0f, true);
+    assert_true(isinf(t.sum) && isinf(diff[1]));
+    code[1] = NAN;
+    run_kind(&t, kind_of("gaussian_kl"), NULL, 1.0f, true);
+    assert_true(isnan(t.sum) && isnan(diff[1]) && diff[0] == 0.0f);
+}
+
 static void probabilities_are_limited(void **state) {
     float x[4] = {0.0f, 1.0f, -3.0f, 0.25f}, target[4] = {1.0f, 0.0f, 0.0f, 0.25f}, diff[4];
     Case t = {.n = 1, .c = 4, .s = 1, .src = x, .target = target, .diff = diff};
@@ -333,6 +421,8 @@ static void nothing_counts(void **state) {
     run_kind(&t, kind_of("cross_entropy"), NULL, 1.0f, true);
     assert_true(t.sum == 0.0 && t.weight == 0.0);
     run_kind(&t, kind_of("mse"), NULL, 1.0f, true);
+    assert_true(t.sum == 0.0 && t.weight == 0.0);
+    run_kind(&t, kind_of("gaussian_kl"), NULL, 1.0f, true);
     assert_true(t.sum == 0.0 && t.weight == 0.0);
     float w[2] = {0.0f, 0.0f};
     memset(mask, 0, sizeof mask);
@@ -378,14 +468,16 @@ static void padding_counts_nothing(void **state) {
     } kinds[] = {{"mse", false}, {"mae", false}, {"bce", false}, {"bce", true}, {"kl_divergence", false}};
     const LossExtent extents[] = {{8, 12, 7, 9}, {8, 12, 8, 11}, {8, 12, 5, 12}, {160, 200, 157, 193}};
     Rng rng = test_rng("padding");
-    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] * 4; k++) {
-        const LossKind *kind = kind_of(kinds[k / 4].name);
+    Arena *arena = arena_new();
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0] * 8; k++) {
+        const LossKind *kind = kind_of(kinds[k / 8].name);
+        const void *params = k % 8 < 4 ? NULL : params_of(kind, "reduction", "sum", arena);
         const LossExtent *e = &extents[k % 4];
         const int64_t padded[3] = {2, 3, e->height * e->width}, plain[3] = {2, 3, e->valid_height * e->valid_width};
         Case a = random_case(padded, &rng, 0.03, 0.97, 0, 1), b = random_case(plain, &rng, 0, 1, 0, 1);
         a.diff = malloc(sizeof(float) * (size_t)size_of(&a));
         b.diff = malloc(sizeof(float) * (size_t)size_of(&b));
-        a.logits = b.logits = kinds[k / 4].logits;
+        a.logits = b.logits = kinds[k / 8].logits;
         float *target[2] = {a.target, b.target};
         int64_t to = 0;
         for (int64_t i = 0; i < size_of(&a); i++) {
@@ -405,10 +497,10 @@ static void padding_counts_nothing(void **state) {
         args.diff_src = a.diff;
         args.sum = &sum;
         args.weight = &weight;
-        kind->run(NULL, &args);
-        run_kind(&b, kind, NULL, 0.5f, true);
+        kind->run(params, &args);
+        run_kind(&b, kind, params, 0.5f, true);
         near(sum, b.sum, 1e-9 * fabs(b.sum), kind->name, -1);
-        assert_true(weight == b.weight);
+        assert_true(weight == b.weight && (!params || weight == 2.0));
         to = 0;
         for (int64_t i = 0; i < size_of(&a); i++) {
             bool inside = i % e->width < e->valid_width && i / e->width % e->height < e->valid_height;
@@ -417,6 +509,7 @@ static void padding_counts_nothing(void **state) {
         case_free(&a);
         case_free(&b);
     }
+    arena_free(arena);
 }
 
 static void threads_do_not_show(void **state) {
@@ -474,6 +567,8 @@ static LossSet set_of(const char *task, const char *model, const char *train, Ar
 
 static const char dense_model[] = "flatten, {dense: {units: 3, activation: relu}, name: code}, {dense: 16, name: lin}, "
                                   "{activation: sigmoid, name: out}";
+static const char vae_model[] = "flatten, {dense: 6, name: posterior}, {gaussian_sample: ~, name: code}, "
+                                "{dense: 16, name: lin}, {activation: sigmoid, name: out}";
 static const char conv_model[] = "{conv2d: {filters: 5, kernel: 1}, name: logits}";
 static const char softmax_model[] = "{conv2d: {filters: 5, kernel: 1}, name: logits}, {activation: softmax, name: p}";
 static const char class_model[] = "flatten, {dense: 7, name: logits}";
@@ -496,6 +591,14 @@ static void sets_are_read(void **state) {
     s = set_of("classification", class_model, "  loss: {cross_entropy: {label_smoothing: 0.1}}\n", arena);
     assert_true(s.terms[0].target_type == S32);
     assert_string_equal(s.terms[0].target, "label");
+
+    /* a kind that compares with nothing: no target */
+    s = set_of("reconstruction", vae_model,
+               "  loss: [{bce: {reduction: sum}}, {gaussian_kl: ~, on: posterior, weight: 0.5}]\n", arena);
+    assert_true(s.n == 2 && s.weights[1] == 0.5 && s.terms[0].logits && !s.terms[1].logits);
+    assert_null(s.terms[1].target);
+    assert_int_equal(s.terms[1].node, 1);
+    assert_string_equal(s.terms[1].name, "gaussian_kl");
 
     /* a list, with weight and on beside the kind or in its map */
     s = set_of("reconstruction", dense_model,
@@ -552,9 +655,17 @@ static void sets_complain(void **state) {
          "numbers, "
          "median_frequency, inverse)\n"},
         {"reconstruction", dense_model, "  loss: {bce: {from_logits: true}}\n",
-         "t.yaml:5:16: error: train.loss (bce): unknown key 'from_logits' (known: weight, on)\n"},
+         "t.yaml:5:16: error: train.loss (bce): unknown key 'from_logits' (known: reduction, weight, on)\n"},
         {"reconstruction", dense_model, "  loss: {mse: {weigth: 2}}\n",
          "t.yaml:5:16: error: train.loss (mse): unknown key 'weigth', did you mean 'weight'?\n"},
+        {"reconstruction", vae_model, "  loss: [bce, gaussian_kl]\n",
+         "t.yaml:5:15: error: train.loss[1] (gaussian_kl): needs 'on', the layer that gives means and log-variances: "
+         "the "
+         "one before gaussian_sample\n"},
+        {"reconstruction", dense_model, "  loss: [{gaussian_kl: ~, on: code}]\n",
+         "t.yaml:5:10: error: train.loss[0] (gaussian_kl): needs an even number of channels, means and then as many "
+         "log-variances, but layer 'code/activation' is 1x3\n"},
+        {"reconstruction", dense_model, "  loss: {bce: {reduction: some}}\n", "t.yaml:5:27: error: train.loss (bce): "},
         {"reconstruction", dense_model, "  loss: []\n",
          "t.yaml:5:9: error: train.loss: must have 1 to 8 entries, got 0\n"},
     };
@@ -633,9 +744,12 @@ static void kinds_are_described(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements_match_definition),
+        cmocka_unit_test(sums_match_definition),
+        cmocka_unit_test(gaussian_kl_matches_definition),
         cmocka_unit_test(cross_entropy_matches_definition),
         cmocka_unit_test(worked_by_hand),
         cmocka_unit_test(huge_logits_stay_finite),
+        cmocka_unit_test(extreme_log_variances),
         cmocka_unit_test(probabilities_are_limited),
         cmocka_unit_test(nothing_counts),
         cmocka_unit_test(bad_values_show),

@@ -1,6 +1,6 @@
 /* test_loss_program.c - the gradient of a whole training program with several losses on different layers, weighted, and
- * an activity penalty: against central differences of its own total along random directions, with and without padding,
- * and against the sum of what the terms give alone. */
+ * an activity penalty, and of a variational autoencoder: against central differences of its own total along random
+ * directions, with and without padding, and against the sum of what the terms give alone. */
 #include "base/rng.h"
 #include "train/loss.h"
 
@@ -32,6 +32,18 @@ static const char model[] = "model:\n"
                             "    - {conv2d: {filters: 2, kernel: 3, padding: same}, name: fourth}\n"
                             "    - {activation: sigmoid, name: out}\n";
 
+/* A variational autoencoder: the losses meet at the posterior, one of them through the draw. */
+static const char variational[] = "model:\n"
+                                  "  input: [2, 8, 6]\n"
+                                  "  layers:\n"
+                                  "    - {gaussian_noise: 0.2, name: noise}\n"
+                                  "    - {conv2d: {filters: 5, stride: 2, padding: same, activation: tanh}}\n"
+                                  "    - {conv2d: {filters: 6, kernel: 3, padding: same}, name: posterior}\n"
+                                  "    - {gaussian_sample: ~, name: code}\n"
+                                  "    - conv_transpose2d: {filters: 4, stride: 2, padding: same, activation: tanh}\n"
+                                  "    - {conv2d: {filters: 2, kernel: 3, padding: same}, name: last}\n"
+                                  "    - {activation: sigmoid, name: out}\n";
+
 enum { BATCH = 3, C = 2, H = 8, W = 6 };
 
 typedef struct Problem {
@@ -45,10 +57,10 @@ typedef struct Problem {
     float *input;
 } Problem;
 
-static void open_problem(Problem *p, const char *losses, uint64_t seed) {
+static void open_network(Problem *p, const char *network, const char *losses, uint64_t seed) {
     *p = (Problem){.arena = arena_new()};
     err_clear(&err);
-    const char *text = arena_printf(p->arena, "task: reconstruction\ndata: {kind: idx}\n%strain: {loss: %s}\n", model,
+    const char *text = arena_printf(p->arena, "task: reconstruction\ndata: {kind: idx}\n%strain: {loss: %s}\n", network,
                                     losses);
     MUST(config_load_text(&p->experiment, "t.yaml", text, 0, NULL, p->arena, &err));
     MUST(graph_build(&p->graph, &p->experiment, (Shape){0}, 0, p->arena, &err));
@@ -69,6 +81,10 @@ static void open_problem(Problem *p, const char *losses, uint64_t seed) {
     for (int i = 0; i < BATCH * C * H * W; i++) p->input[i] = (float)rng_range(&rng, 0.05, 0.95);
     program_bind(p->program, "input", p->input);
     program_bind(p->program, "target", p->input);
+}
+
+static void open_problem(Problem *p, const char *losses, uint64_t seed) {
+    open_network(p, model, losses, seed);
 }
 
 static void close_problem(Problem *p) {
@@ -149,6 +165,26 @@ static void gradient_matches_differences(void **state) {
     }
 }
 
+/* The bound of a variational autoencoder, and with it the gradient through the draw: the same draws in every run. */
+static void gradient_of_a_bound(void **state) {
+    static const char *const sets[] = {
+        "[{bce: {reduction: sum}}, {gaussian_kl: ~, on: posterior, weight: 0.7}]",
+        "[{mse: {reduction: sum, weight: 3}}, {gaussian_kl: {weight: 0}, on: posterior}]",
+        "[{mae: {weight: 0}}, {gaussian_kl: ~, on: posterior}]",
+    };
+    uint64_t seed = test_seed();
+    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    for (int k = 0; k < 3; k++) {
+        Problem p;
+        open_network(&p, variational, sets[k], seed);
+        for (size_t i = 0; i < sizeof extents / sizeof *extents; i++) {
+            *p.losses.extent = extents[i];
+            check_direction(&p, &rng);
+        }
+        close_problem(&p);
+    }
+}
+
 /* Values and gradients add up: both = first alone + second alone - the penalty that each of the two brings along. */
 static void terms_add_up(void **state) {
     uint64_t seed = test_seed();
@@ -205,6 +241,7 @@ static void padding_is_left_out(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradient_matches_differences),
+        cmocka_unit_test(gradient_of_a_bound),
         cmocka_unit_test(terms_add_up),
         cmocka_unit_test(padding_is_left_out),
     };

@@ -233,6 +233,16 @@ static void orthogonal(void **state) {
     orthogonal_of(1, 5, "orthogonal", 1);
 }
 
+static void forget_bias(void **state) {
+    float bias[12];
+    InitSpec spec = {.init = "forget_bias", .shape = SHAPE(12), .count = 12};
+    assert_int_equal(initializer_run(&spec, bias, &err), OK);
+    for (int i = 0; i < 12; i++) assert_true(bias[i] == (i / 3 == 1 ? 1.0f : 0.0f));
+    spec.init = "forget_bias: 2.5";
+    assert_int_equal(initializer_run(&spec, bias, &err), OK);
+    for (int i = 0; i < 12; i++) assert_true(bias[i] == (i / 3 == 1 ? 2.5f : 0.0f));
+}
+
 /* Entry i draws from stream (seed, i): the same for the same seed, not for another, and not for its neighbour. */
 static void streams(void **state) {
     Net net;
@@ -300,7 +310,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(directory),     cmocka_unit_test(refuses_what_cannot_be),
         cmocka_unit_test(distributions), cmocka_unit_test(orthogonal),
-        cmocka_unit_test(streams),       cmocka_unit_test(messages),
+        cmocka_unit_test(forget_bias),   cmocka_unit_test(streams),
+        cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const step_kind_names[] = {"convolution", "deconvolution", "dense",  "pooling", "normalization", "eltwise",
-                                       "softmax",     "resampling",    "concat", "sum",     "reorder",       "native"};
+const char *const step_kind_names[] = {"convolution", "deconvolution", "dense",      "pooling", "normalization",
+                                       "eltwise",     "softmax",       "resampling", "lstm",    "concat",
+                                       "sum",         "reorder",       "native"};
 
 /* ---- shapes ---- */
 

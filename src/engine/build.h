@@ -1,8 +1,8 @@
 /* build.h - what layer code sees of the engine: it records operations on tensors; nothing is computed while recording.
  *
- * Shapes are logical, in the order N, C, spatial. Layouts (blocked or plain) are the engine's affair: the first
- * producer of a tensor decides its layout, a consumer that wants another gets one shared reorder. Layers never see
- * layouts.
+ * Shapes are logical, in the order N, C, spatial; of sequences N, T, F (steps, features). Layouts (blocked or plain)
+ * are the engine's affair: the first producer of a tensor decides its layout, a consumer that wants another gets one
+ * shared reorder. Layers never see layouts. Sequences always lie plain.
  *
  * A Build remembers its first failure: after it every op_* returns a harmless tensor of the right shape and records
  * nothing, so a layer need not check anything. The compiler asks once, at the end.
@@ -97,6 +97,34 @@ Tensor *op_deconv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *
 Tensor *op_dense(Build *b, Act act, Tensor *src, Tensor *weights, Tensor *bias);
 Tensor *op_dense_backward(Build *b, Tensor *src, Tensor *weights, Tensor *diff_dst, bool want_diff_src,
                           Tensor *diff_weights, Tensor *diff_bias);
+
+/* ---- LSTM ---- */
+
+/* Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000 (formula: layers/lstm.c). src N,T,F: batch,
+ * steps, features. Weights plain and gate-major, the gates in the order input, forget, candidate, output: weights
+ * 4*U,F; recurrent 4*U,U; bias 4*U. The states before the first step are zero. */
+typedef struct LstmSpec {
+    int64_t units;  /* U */
+    bool sequences; /* dst: the hidden state after each step, N,T,U; else after the last one, N,U */
+    bool reverse;   /* from the last step to the first; step t of dst belongs to step t of src all the same */
+} LstmSpec;
+typedef struct LstmWeights {
+    Tensor *weights, *recurrent, *bias;
+} LstmWeights;
+/* What op_lstm (in a training program) hands to op_lstm_backward. */
+typedef struct LstmKept {
+    Tensor *steps;     /* N,T,U: the hidden state after each step */
+    Tensor *last_cell; /* N,U; NULL with sequences */
+    Tensor *workspace;
+} LstmKept;
+Tensor *op_lstm(Build *b, const LstmSpec *spec, Tensor *src, const LstmWeights *w, LstmKept *kept);
+typedef struct LstmGradient {
+    Tensor *diff_dst;
+    LstmWeights diff; /* overwritten; NULL: not wanted */
+} LstmGradient;
+/* dst as op_lstm gave it. Returns diff_src, which oneDNN computes in any case. */
+Tensor *op_lstm_backward(Build *b, const LstmSpec *spec, Tensor *src, const LstmWeights *w, const LstmKept *kept,
+                         Tensor *dst, const LstmGradient *gradient);
 
 /* ---- pooling, resampling ---- */
 

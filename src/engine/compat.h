@@ -33,6 +33,18 @@ typedef struct PdSpec {
     const_dnnl_primitive_attr_t attr;
 } PdSpec;
 
+/* The same for an LSTM: NULL where something is not given. */
+typedef struct LstmPdSpec {
+    dnnl_engine_t engine;
+    dnnl_prop_kind_t prop; /* forward */
+    dnnl_rnn_direction_t direction;
+    Md src, weights, recurrent, bias;
+    Md dst, last, last_cell; /* all steps; hidden and cell state after the last one */
+    Md diff_src, diff_weights, diff_recurrent, diff_bias, diff_dst, diff_last, diff_last_cell; /* backward */
+    Pd hint;
+    const_dnnl_primitive_attr_t attr;
+} LstmPdSpec;
+
 /* A shape as oneDNN's fixed-length array. */
 static inline void dims_fill(dnnl_dims_t dims, int rank, const int64_t *values) {
     for (int i = 0; i < DNNL_MAX_NDIMS; i++) dims[i] = i < rank ? values[i] : 0;
@@ -164,6 +176,19 @@ static inline dnnl_status_t pd_softmax_backward(dnnl_primitive_desc_t *pd, const
 
 static inline dnnl_status_t pd_resample_forward(dnnl_primitive_desc_t *pd, const PdSpec *s) {
     return dnnl_resampling_forward_primitive_desc_create(pd, s->engine, s->prop, s->alg, NULL, s->src, s->dst, s->attr);
+}
+
+static inline dnnl_status_t pd_lstm_forward(dnnl_primitive_desc_t *pd, const LstmPdSpec *s) {
+    return dnnl_lstm_forward_primitive_desc_create(pd, s->engine, s->prop, s->direction, s->src, NULL, NULL, s->weights,
+                                                   s->recurrent, NULL, NULL, s->bias, s->dst, s->last, s->last_cell, 0,
+                                                   s->attr);
+}
+
+static inline dnnl_status_t pd_lstm_backward(dnnl_primitive_desc_t *pd, const LstmPdSpec *s) {
+    return dnnl_lstm_backward_primitive_desc_create(
+        pd, s->engine, dnnl_backward, s->direction, s->src, NULL, NULL, s->weights, s->recurrent, NULL, NULL, s->bias,
+        s->dst, s->last, s->last_cell, s->diff_src, NULL, NULL, s->diff_weights, s->diff_recurrent, NULL, NULL,
+        s->diff_bias, s->diff_dst, s->diff_last, s->diff_last_cell, 0, s->hint, s->attr);
 }
 
 static inline dnnl_status_t pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, Md dst, int n, int axis,
@@ -350,6 +375,24 @@ static inline dnnl_status_t pd_resample_forward(dnnl_primitive_desc_t *pd, const
     dnnl_resampling_desc_t op;
     dnnl_status_t status = dnnl_resampling_forward_desc_init(&op, s->prop, s->alg, NULL, s->src, s->dst);
     return pd_make(pd, s, &op, status);
+}
+
+static inline dnnl_status_t pd_lstm_forward(dnnl_primitive_desc_t *pd, const LstmPdSpec *s) {
+    dnnl_rnn_desc_t op;
+    dnnl_status_t status = dnnl_lstm_forward_desc_init(&op, s->prop, s->direction, s->src, NULL, NULL, s->weights,
+                                                       s->recurrent, s->bias, s->dst, s->last, s->last_cell, 0);
+    if (status != dnnl_success) return status;
+    return dnnl_primitive_desc_create(pd, &op, s->attr, s->engine, NULL);
+}
+
+static inline dnnl_status_t pd_lstm_backward(dnnl_primitive_desc_t *pd, const LstmPdSpec *s) {
+    dnnl_rnn_desc_t op;
+    dnnl_status_t status = dnnl_lstm_backward_desc_init(
+        &op, dnnl_backward, s->direction, s->src, NULL, NULL, s->weights, s->recurrent, s->bias, s->dst, s->last,
+        s->last_cell, s->diff_src, NULL, NULL, s->diff_weights, s->diff_recurrent, s->diff_bias, s->diff_dst,
+        s->diff_last, s->diff_last_cell, 0);
+    if (status != dnnl_success) return status;
+    return dnnl_primitive_desc_create(pd, &op, s->attr, s->engine, s->hint);
 }
 
 static inline dnnl_status_t pd_concat(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, Md dst, int n, int axis,

@@ -56,6 +56,7 @@ typedef enum StepKind {
     STEP_ELTWISE,
     STEP_SOFTMAX,
     STEP_RESAMPLE,
+    STEP_LSTM,
     STEP_CONCAT,
     STEP_SUM,
     STEP_REORDER,

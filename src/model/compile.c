@@ -36,7 +36,7 @@ typedef struct Compiler {
     NodeBuild *nodes;
     Tensor *input;
     int from;     /* node that the input stands for; -1: none, it is the network's own */
-    int past;     /* a node behind `from` that reads the network's input all the same; -1: none */
+    int past;     /* a node that is needed and reads what comes before `from`; -1: none */
     int n_inward; /* gradients of the input */
     Tensor *inward[MAX_GRADIENTS];
     int *losses_on;  /* per loss: the node whose value it reads (its node, or that node's source); -1: the input */
@@ -76,12 +76,12 @@ static bool drawing(const Compiler *c) {
 
 static bool skipped(const Compiler *c, int i) {
     const LayerKind *kind = c->graph->nodes[i].kind;
-    return !learning(c) && kind->training_only && !(kind->corrupts && drawing(c));
+    return i != c->from && !learning(c) && kind->training_only && !(kind->corrupts && drawing(c));
 }
 
 /* The node whose value readers of node i see; -1: the input. */
 static int source_of(const Compiler *c, int i) {
-    while (i >= 0 && i != c->from && skipped(c, i)) i = c->graph->nodes[i].src[0];
+    while (i >= 0 && skipped(c, i)) i = c->graph->nodes[i].src[0];
     return i;
 }
 
@@ -90,7 +90,7 @@ static void need(Compiler *c, int i) {
     c->nodes[i].needed = true;
     if (i == c->from) return;
     for (int k = 0; k < c->graph->nodes[i].n_src; k++) {
-        if (c->from >= 0 && c->graph->nodes[i].src[k] < 0) c->past = i;
+        if (c->from >= 0 && c->past < 0 && c->graph->nodes[i].src[k] < c->from) c->past = i;
         need(c, c->graph->nodes[i].src[k]);
     }
     need(c, c->graph->nodes[i].partner);
@@ -115,7 +115,7 @@ static void choose_nodes(Compiler *c) {
         c->losses_on[k] = final >= 0 ? c->graph->nodes[final].src[0] : node;
         keep(c, c->losses_on[k]);
     }
-    if (!s->training)
+    if (!s->training && !s->only_outputs)
         for (int k = 0; k < c->graph->n_outputs; k++) keep(c, c->graph->outputs[k]);
     for (int k = 0; k < s->n_outputs; k++) keep(c, graph_find(c->graph, s->outputs[k]));
     for (int i = 0; i < c->graph->n; i++) {
@@ -184,10 +184,10 @@ static void make_weights(Compiler *c) {
                                                                        w->grad + entry->offset);
         node->learns = true;
     }
+    if (c->from >= 0) c->nodes[c->from].learns = c->spec->input_gradient;
     for (int i = 0; i < c->graph->n; i++)
         for (int k = 0; k < c->graph->nodes[i].n_src && i != c->from; k++)
             if (learns(c, c->graph->nodes[i].src[k])) c->nodes[i].learns = true;
-    if (c->from >= 0) c->nodes[c->from].learns = c->spec->input_gradient;
 }
 
 static void append_gradient(Compiler *c, int *n, Tensor **list, Tensor *gradient) {
@@ -384,6 +384,7 @@ static void record_backward(Compiler *c) {
             if (l->want_diff_src[k]) add_gradient(c, n->src[k], l->diff_src[k]);
     }
     if (!c->spec->input_gradient || build_failed(c->b)) return;
+    build_scope(c->b, "input");
     if (c->n_inward > 0)
         build_output(c->b, "input gradient", op_sum(c->b, c->n_inward, c->inward));
     else
@@ -395,7 +396,7 @@ static void record_backward(Compiler *c) {
 static void record_outputs(Compiler *c) {
     for (int k = 0; k < c->spec->n_outputs; k++)
         build_output(c->b, c->spec->outputs[k], value_of(c, graph_find(c->graph, c->spec->outputs[k])));
-    if (c->spec->training) return;
+    if (c->spec->training || c->spec->only_outputs) return;
     for (int k = 0; k < c->graph->n_outputs; k++) {
         int node = c->graph->outputs[k];
         build_output(c->b, c->graph->nodes[node].name, value_of(c, node));

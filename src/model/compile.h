@@ -43,8 +43,9 @@ typedef struct CompileSpec {
     Shape input;  /* with the batch; rank 0: the graph's own (with `from`: that layer's result for it), batch 1 */
     int n_losses; /* in an inference program they give values, no gradients */
     const LossTerm *losses;
-    int n_outputs; /* nodes to keep readable by name; graph outputs are kept in inference programs always */
+    int n_outputs; /* nodes to keep readable by name; graph outputs are kept in inference programs too */
     const char *const *outputs;
+    bool only_outputs; /* not the graph's: what only they need is not computed (an encoder) */
 } CompileSpec;
 
 /* External tensors of the program: "input" (F32, dense, logical order), the losses' targets. Outputs: node names,

@@ -33,12 +33,15 @@ typedef struct ModelKeys {
     ParamList input;
     const char *output;
     ParamList outputs;
+    const char *code;
 } ModelKeys;
 
 static const Param model_params[] = {
     {"input", PARAM_INTS, offsetof(ModelKeys, input), "", 1, 1 << 20, NULL, "channels, or channels, height, width"},
     {"output", PARAM_STRING, offsetof(ModelKeys, output), "", 0, 0, NULL, "the layer that is the result"},
     {"outputs", PARAM_STRINGS, offsetof(ModelKeys, outputs), "", 0, 0, NULL, "several results; the first counts"},
+    {"code", PARAM_STRING, offsetof(ModelKeys, code), "", 0, 0, NULL,
+     "the layer whose result is the code of an autoencoder; default: the one named code"},
     {0}};
 
 typedef struct Builder {
@@ -275,7 +278,7 @@ static void choose_input(Builder *g, const ModelKeys *keys, Shape data) {
                        shape_text(graph->input, given), shape_text(data, found)));
 }
 
-static int find_output(Builder *g, const char *name, Mark mark) {
+static int find_named(Builder *g, const char *name, Mark mark) {
     int found = graph_find(g->graph, name);
     if (found >= 0) return found;
     const char **known = ARENA_ARRAY(g->arena, const char *, g->graph->n + 1);
@@ -290,14 +293,22 @@ static void choose_outputs(Builder *g, const ModelKeys *keys) {
     Graph *graph = g->graph;
     graph->outputs = ARENA_ARRAY(g->arena, int, keys->outputs.n + 2);
     if (keys->output && keys->output[0]) {
-        int node = find_output(g, keys->output, node_get(g->model, "output")->mark);
+        int node = find_named(g, keys->output, node_get(g->model, "output")->mark);
         if (node >= 0) graph->outputs[graph->n_outputs++] = node;
     }
     for (int k = 0; k < keys->outputs.n; k++) {
-        int node = find_output(g, keys->outputs.strings[k], node_get(g->model, "outputs")->items[k]->mark);
+        int node = find_named(g, keys->outputs.strings[k], node_get(g->model, "outputs")->items[k]->mark);
         if (node >= 0) graph->outputs[graph->n_outputs++] = node;
     }
     if (graph->n_outputs == 0 && graph->n > 0) graph->outputs[graph->n_outputs++] = graph->n - 1;
+}
+
+static void choose_code(Builder *g, const ModelKeys *keys) {
+    Graph *graph = g->graph;
+    bool given = keys->code && keys->code[0];
+    const char *name = given ? keys->code : "code";
+    graph->code = given ? find_named(g, name, node_get(g->model, "code")->mark) : graph_find(graph, name);
+    graph->code_name = graph->code >= 0 ? name : NULL;
 }
 
 static void check_classes(Builder *g, int64_t classes) {
@@ -369,6 +380,7 @@ Err graph_build(Graph **out, const Experiment *experiment, Shape input, int64_t 
     choose_input(&g, &keys, input);
     find_partners(&g);
     choose_outputs(&g, &keys);
+    choose_code(&g, &keys);
     if (graph->input.rank > 0) {
         if (g.result == OK && keys.input.n == 0) graph_pad_input(graph);
         infer_all(&g);

@@ -37,6 +37,8 @@ typedef struct Graph {
     Shape *shapes; /* n: results of the nodes for `input` */
     int n_outputs;
     int *outputs; /* node indices; `model.output(s)`, else the last node. The first is the network's result */
+    int code;     /* node of an autoencoder's code: the layer `model.code`, else the one named "code"; -1: none */
+    const char *code_name;      /* as the config writes it; NULL: none */
     const char *const *aliases; /* block instance names, as in LayerList */
 } Graph;
 

@@ -86,6 +86,12 @@ static void init_torch(const InitArgs *a) {
     fill_uniform(a, sqrt(1.0 / (double)a->spec->fan_in));
 }
 
+/* The bias of an lstm, a row of values a gate (input, forget, candidate, output): the forget gate's are the value. */
+static void init_forget_bias(const InitArgs *a) {
+    init_zeros(a);
+    for (int64_t i = a->spec->count / 4; i < a->spec->count / 2; i++) a->dst[i] = (float)a->value;
+}
+
 static double dot(int64_t n, const double *restrict x, const double *restrict y) {
     double sum = 0;
 #pragma omp simd reduction(+ : sum)
@@ -141,12 +147,14 @@ static const Initializer initializers[] = {
     {"lecun_normal", NULL, NEEDS_FAN_IN, false, init_lecun_normal},
     {"orthogonal", "1", NEEDS_NOTHING, true, init_orthogonal},
     {"torch", NULL, NEEDS_FAN_IN, false, init_torch},
+    {"forget_bias", "1", NEEDS_NOTHING, false, init_forget_bias},
 };
 enum { N_INITIALIZERS = (int)(sizeof initializers / sizeof initializers[0]) };
 
-const char *const initializer_names[] = {"zeros",          "ones",          "constant",   "uniform",   "normal",
-                                         "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform",
-                                         "lecun_normal",   "orthogonal",    "torch",      NULL};
+const char *const initializer_names[] = {
+    "zeros",          "ones",          "constant",   "uniform",     "normal",
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal",   "lecun_uniform",
+    "lecun_normal",   "orthogonal",    "torch",      "forget_bias", NULL};
 
 /* The row that `init` ("he_normal", "constant: 0.1") names and its number; NULL with a phrase when it is malformed. */
 static const Initializer *initializer_parse(const char *init, double *value, char phrase[PARAM_PHRASE_BYTES]) {

@@ -2,8 +2,8 @@
  *
  * zeros, ones, constant: V, uniform: LIMIT, normal: DEVIATION, glorot_uniform, glorot_normal (Glorot & Bengio 2010),
  * he_uniform, he_normal (He et al. 2015), lecun_uniform, lecun_normal, orthogonal: GAIN (Saxe et al. 2014), torch
- * (PyTorch's default for convolutions and linear layers: uniform, limit 1/sqrt(fan_in)). One row of a table in
- * initializer.c each.
+ * (PyTorch's default for convolutions and linear layers: uniform, limit 1/sqrt(fan_in)), forget_bias: V (of an lstm: V
+ * in the second quarter, else 0; Jozefowicz et al. 2015). One row of a table in initializer.c each.
  */
 #ifndef SANDGLASS_MODEL_INITIALIZER_H
 #define SANDGLASS_MODEL_INITIALIZER_H

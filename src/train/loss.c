@@ -1,13 +1,15 @@
 /* loss.c - the table of loss kinds, the experiment's losses as terms of a program, and their totals.
  *
- * The kinds themselves are in loss_elements.c (element by element) and loss_channels.c (over the channels of a place).
+ * The kinds themselves are in loss_elements.c (element by element), loss_channels.c (over the channels of a place) and
+ * loss_gaussian_kl.c (of a variational code).
  */
 #include "base/vmath.h"
 #include "train/loss_kinds.h"
 
 #include <assert.h>
 
-const LossKind *const loss_kinds[] = {&loss_mse, &loss_mae, &loss_bce, &loss_kl_divergence, &loss_cross_entropy, NULL};
+const LossKind *const loss_kinds[] = {&loss_mse,           &loss_mae,         &loss_bce, &loss_kl_divergence,
+                                      &loss_cross_entropy, &loss_gaussian_kl, NULL};
 
 enum { MAX_TERMS = (int)(sizeof((LossTotal){0}.sum) / sizeof(double)), NAME_BYTES = 64 };
 
@@ -66,7 +68,7 @@ typedef struct TermConfig {
 static const Param term_params[] = {
     {"weight", PARAM_FLOAT, offsetof(TermConfig, weight), "1", 0, 1e9, NULL, "factor of this loss in the total"},
     {"on", PARAM_STRING, offsetof(TermConfig, on), "", 0, 0, NULL,
-     "layer whose result is compared; default: the network's first output"},
+     "layer whose result is judged; default: the network's first output"},
     {0}};
 
 /* What building needs everywhere. */
@@ -120,8 +122,13 @@ static Err read_kind(SetBuilder *b, const Node *entry, const char *what, const L
 
 /* ---- checking a term against the network */
 
-static int find_node(SetBuilder *b, const Node *entry, const char *what, const char *on) {
-    if (!on || !*on) return b->graph->outputs[0];
+static int find_node(SetBuilder *b, const Node *entry, const char *what, LossTarget target, const char *on) {
+    if (!on || !*on) {
+        if (target != TARGET_NONE) return b->graph->outputs[0];
+        err_at(b->err, ERR_CONFIG, entry->mark,
+               "%s: needs 'on', the layer that gives means and log-variances: the one before gaussian_sample", what);
+        return -1;
+    }
     int node = graph_find(b->graph, on);
     if (node >= 0) return node;
     const char **names = ARENA_ARRAY(b->arena, const char *, b->graph->n + 1);
@@ -150,6 +157,13 @@ static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget ta
     const char *name = b->graph->nodes[node].name;
     shape_text(shape, text[0]);
     shape_text(input, text[1]);
+    if (target == TARGET_NONE) {
+        if (shape.rank > 1 && shape.dim[1] % 2 == 0) return OK;
+        return err_at(
+            b->err, ERR_CONFIG, mark,
+            "%s: needs an even number of channels, means and then as many log-variances, but layer '%s' is %s", what,
+            name, text[0]);
+    }
     if (target == TARGET_INPUT) {
         if (shape_size(shape) == shape_size(input)) return OK;
         return err_at(b->err, ERR_CONFIG, mark,
@@ -257,8 +271,10 @@ static Err read_class_weights(SetBuilder *b, const LossKind *kind, const void *p
 
 /* ---- the set */
 
-static const char *const target_names[] = {[TARGET_INPUT] = "target", [TARGET_MASK] = "mask", [TARGET_LABEL] = "label"};
-static const DType target_types[] = {[TARGET_INPUT] = F32, [TARGET_MASK] = U8, [TARGET_LABEL] = S32};
+static const char *const target_names[] = {
+    [TARGET_INPUT] = "target", [TARGET_MASK] = "mask", [TARGET_LABEL] = "label", [TARGET_NONE] = NULL};
+static const DType target_types[] = {
+    [TARGET_INPUT] = F32, [TARGET_MASK] = U8, [TARGET_LABEL] = S32, [TARGET_NONE] = F32};
 
 /* "mse", and "mse2" for the second of its kind. */
 static const char *term_name(const SetBuilder *b, const LossKind *kind) {
@@ -276,13 +292,11 @@ static Err add_term(SetBuilder *b, const Node *entry, const char *what) {
     TermConfig config = {0};
     TRY(read_kind(b, entry, what, &kind, &params, &config));
     what = arena_printf(b->arena, "%s (%s)", what, kind->name);
-    int node = find_node(b, entry, what, config.on);
+    LossTarget target = term_target(b, kind);
+    int node = find_node(b, entry, what, target, config.on);
     if (node < 0) return ERR_CONFIG;
-    LossCall call = {.kind = kind,
-                     .params = params,
-                     .scale = (float)config.weight,
-                     .target = term_target(b, kind),
-                     .extent = b->set->extent};
+    LossCall call = {
+        .kind = kind, .params = params, .scale = (float)config.weight, .target = target, .extent = b->set->extent};
     TRY(check_shape(b, entry->mark, what, call.target, node));
     TRY(read_class_weights(b, kind, params, what, b->shapes[node].dim[1], &call.class_weights));
     call.logits = (kind->takes_sigmoid && compile_final(b->graph, node, false) >= 0) ||

@@ -1,8 +1,8 @@
 /* loss.h - loss kinds: value and gradient in one pass over the network's output.
  *
- * A loss is a mean: sum / weight, where weight counts what the sum ran over (pixels with their class weights, elements
- * ...), so that the value over a whole split does not depend on the batch size. The gradient is that of sum / weight of
- * its batch, times `scale`.
+ * A loss is a mean: sum / weight, where weight counts what the sum ran over (pixels with their class weights, elements,
+ * images ...), so that the value over a whole split does not depend on the batch size. The gradient is that of sum /
+ * weight of its batch, times `scale`.
  */
 #ifndef SANDGLASS_TRAIN_LOSS_H
 #define SANDGLASS_TRAIN_LOSS_H
@@ -12,8 +12,8 @@
 
 #include <signal.h>
 
-/* Which target a kind compares with. */
-typedef enum LossTarget { TARGET_INPUT, TARGET_MASK, TARGET_LABEL } LossTarget;
+/* Which target a kind compares with. TARGET_NONE: with nothing, it judges the value alone. */
+typedef enum LossTarget { TARGET_INPUT, TARGET_MASK, TARGET_LABEL, TARGET_NONE } LossTarget;
 
 /* The part of the pictures in a batch that is theirs; the rest repeats their edges to fill the network's stride. A loss
  * against the input leaves the rest out: of its sum, its weight, and with gradient 0. All 0: nothing is padded. */
@@ -26,7 +26,8 @@ typedef struct LossExtent {
 typedef struct LossArgs {
     int64_t n, c, s;
     const float *src;           /* N,C,S: the value, or the logits when the kind wants them and gets them */
-    const void *target;         /* float N,C,S (TARGET_INPUT), uint8_t N,S (TARGET_MASK), int32_t N (TARGET_LABEL) */
+    const void *target;         /* float N,C,S (TARGET_INPUT), uint8_t N,S (TARGET_MASK), int32_t N (TARGET_LABEL), or
+                                   NULL (TARGET_NONE) */
     LossTarget target_kind;     /* which of them */
     const float *class_weights; /* C, or NULL: all 1 */
     const LossExtent *extent;   /* NULL: nothing is padded; else src is planes of height x width */
@@ -47,9 +48,9 @@ typedef struct LossKind {
 extern const LossKind *const loss_kinds[]; /* NULL-terminated */
 
 /* The experiment's losses as terms for compile_program. `train.loss`: a kind, or a list of entries with `weight` and
- * `on` (a layer's name; default the first output). class_weights: [..] | median_frequency | inverse, the latter two
- * from `train` (may be NULL when neither is asked for). Class weights used are written into *class_weights (arena, NULL
- * when none). */
+ * `on` (a layer's name; default the first output; a kind without a target needs it). class_weights: [..] |
+ * median_frequency | inverse, the latter two from `train` (may be NULL when neither is asked for). Class weights used
+ * are written into *class_weights (arena, NULL when none). */
 typedef struct LossSet {
     int n;
     LossTerm *terms;       /* for CompileSpec */

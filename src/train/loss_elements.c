@@ -1,14 +1,27 @@
 /* loss_elements.c - losses that compare element by element with a target of the same size: mse, mae, bce and
  * kl_divergence.
  *
- * Each is a mean over all elements (kl_divergence: over places), so the gradient is that of one element times scale /
- * their number. One pass reads value and target and writes the gradient. What a batch was padded with is left out.
+ * Each is a mean over all elements (kl_divergence: over places), or, with `reduction: sum`, the sum over an image's
+ * elements and the mean over images, so the gradient is that of one element times scale / their number. One pass reads
+ * value and target and writes the gradient. What a batch was padded with is left out.
  */
 #include "base/spans.h"
 #include "base/vmath.h"
 #include "train/loss_kinds.h"
 
 enum { GRAIN = 16384 }; /* elements: about ten microseconds of work */
+
+/* What the knobs fill. */
+typedef struct ElementsKnobs {
+    int reduction;
+} ElementsKnobs;
+enum { REDUCTION_MEAN, REDUCTION_SUM };
+
+static const char *const reductions[] = {"mean", "sum", NULL};
+
+static const Param knobs[] = {{"reduction", PARAM_CHOICE, offsetof(ElementsKnobs, reduction), "mean", 0, 0, reductions,
+                               "mean: over all elements; sum: over the elements of an image, the mean over images"},
+                              {0}};
 
 /* One stretch: returns the sum of the elements' losses, writes their gradients times `factor` unless diff is NULL. */
 typedef double (*ElementsFn)(int64_t n, const float *restrict x, const float *restrict t, float factor,
@@ -47,10 +60,12 @@ static int64_t count_elements(const LossArgs *args) {
     return e ? n / (e->height * e->width) * e->valid_height * e->valid_width : n;
 }
 
-/* weight: what the mean runs over. */
-static void elements_run(const LossArgs *args, ElementsFn fn, int64_t weight) {
+/* each: elements that count as one in a mean over all of them. params NULL: the defaults. */
+static void elements_run(const void *params, const LossArgs *args, ElementsFn fn, int64_t each) {
+    const ElementsKnobs *k = params;
     const LossExtent *e = args->extent;
     int64_t n = args->n * args->c * args->s;
+    int64_t weight = k && k->reduction == REDUCTION_SUM ? args->n : count_elements(args) / each;
     ElementsRun run = {.x = args->src, .t = args->target, .diff = args->diff_src, .fn = fn, .extent = e};
     run.factor = weight > 0 ? (float)((double)args->scale / (double)weight) : 0.0f;
     if (e)
@@ -85,15 +100,14 @@ static double mse_elements(int64_t n, const float *restrict x, const float *rest
 }
 
 static void mse_run(const void *params, const LossArgs *args) {
-    elements_run(args, mse_elements, count_elements(args));
+    elements_run(params, args, mse_elements, 1);
 }
-
-static const Param no_params[] = {{0}};
 
 const LossKind loss_mse = {
     .name = "mse",
     .doc = "mean squared error: mean over elements of (x - t)^2",
-    .params = no_params,
+    .params = knobs,
+    .params_bytes = sizeof(ElementsKnobs),
     .target = TARGET_INPUT,
     .target_alt = TARGET_INPUT,
     .run = mse_run,
@@ -122,13 +136,14 @@ static double mae_elements(int64_t n, const float *restrict x, const float *rest
 }
 
 static void mae_run(const void *params, const LossArgs *args) {
-    elements_run(args, mae_elements, count_elements(args));
+    elements_run(params, args, mae_elements, 1);
 }
 
 const LossKind loss_mae = {
     .name = "mae",
     .doc = "mean absolute error: mean over elements of |x - t|",
-    .params = no_params,
+    .params = knobs,
+    .params_bytes = sizeof(ElementsKnobs),
     .target = TARGET_INPUT,
     .target_alt = TARGET_INPUT,
     .run = mae_run,
@@ -197,14 +212,15 @@ static double bce_elements(int64_t n, const float *restrict x, const float *rest
 }
 
 static void bce_run(const void *params, const LossArgs *args) {
-    elements_run(args, args->logits ? bce_logits_elements : bce_elements, count_elements(args));
+    elements_run(params, args, args->logits ? bce_logits_elements : bce_elements, 1);
 }
 
 const LossKind loss_bce = {
     .name = "bce",
     .doc = "binary cross-entropy: mean over elements of -(t log p + (1 - t) log(1 - p)); computed from logits when the "
            "network ends in a sigmoid, else p is limited to 1e-7 .. 1 - 1e-7",
-    .params = no_params,
+    .params = knobs,
+    .params_bytes = sizeof(ElementsKnobs),
     .target = TARGET_INPUT,
     .target_alt = TARGET_INPUT,
     .takes_sigmoid = true,
@@ -239,14 +255,15 @@ static double kl_elements(int64_t n, const float *restrict p, const float *restr
 
 /* Nothing couples the channels of a place here: only the count of what the mean runs over knows them. */
 static void kl_run(const void *params, const LossArgs *args) {
-    elements_run(args, kl_elements, args->s > 1 ? count_elements(args) / args->c : args->n);
+    elements_run(params, args, kl_elements, args->c);
 }
 
 const LossKind loss_kl_divergence = {
     .name = "kl_divergence",
     .doc = "Kullback-Leibler divergence: mean over places of the sum over channels of t log(t / p), t and p "
            "distributions limited to 1e-7 .. 1",
-    .params = no_params,
+    .params = knobs,
+    .params_bytes = sizeof(ElementsKnobs),
     .target = TARGET_INPUT,
     .target_alt = TARGET_INPUT,
     .run = kl_run,

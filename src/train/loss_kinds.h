@@ -7,6 +7,7 @@
 
 extern const LossKind loss_mse, loss_mae, loss_bce, loss_kl_divergence; /* loss_elements.c */
 extern const LossKind loss_cross_entropy;                               /* loss_channels.c */
+extern const LossKind loss_gaussian_kl;                                 /* loss_gaussian_kl.c */
 
 /* Probabilities are kept this far from 0 (and 1) before a logarithm, as Keras does. */
 #define LOSS_EPSILON 1e-7f

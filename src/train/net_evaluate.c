@@ -110,7 +110,9 @@ static Err score_all(Net *net, Loader *loader, const TrainEvents *events, const 
         TRY(net_input_shape(net_graph(net), batch->n, shape[1], batch->height, batch->width, &input, err));
         TRY(net_program(net, input, true, &program, err));
         net_bind_batch(program, net_losses(net), batch);
-        TRY(program_run(program, &(RunState){.seed = (uint64_t)net_experiment(net)->train.seed}, err));
+        RunState run = {.seed = (uint64_t)net_experiment(net)->train.seed,
+                        .step = NET_SCORE_STEP + (uint64_t)progress.batch};
+        TRY(program_run(program, &run, err));
         TRY(score_batch(s, net, program, batch, shape[1], err));
         double t = clock_seconds();
         if (!events || !events->progress || t - told < 0.1) continue;
