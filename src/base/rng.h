@@ -17,7 +17,8 @@ typedef enum RngPurpose {
     RNG_LAYER,    /* a = step, b = layer number: dropout, noise, sampling */
     RNG_DATASET,  /* a = sample: generated scenes, splits by fraction */
     RNG_PRETRAIN, /* a = step, b = layer */
-    RNG_TEST
+    RNG_TEST,
+    RNG_ANALYSIS /* a = what: where an analysis starts from */
 } RngPurpose;
 
 typedef struct Rng {

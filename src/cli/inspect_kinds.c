@@ -10,6 +10,7 @@
 #include "model/weights.h"
 #include "train/loss.h"
 #include "train/optim.h"
+#include "train/pretrain.h"
 #include "train/schedule.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ typedef struct KindGroup {
     KindRow *rows; /* in the arena */
 } KindGroup;
 
-enum { N_GROUPS = 8 };
+enum { N_GROUPS = 9 };
 
 /* The tables have a type each, but all begin with what a KindRow holds. */
 #define FILL_GROUP(group, arena, kinds)                                                                                \
@@ -48,6 +49,7 @@ static void fill_groups(KindGroup groups[N_GROUPS], Arena *arena) {
         {"schedules", "train.schedule: KIND"},
         {"augmentations", "train.augment: [KIND ...]"},
         {"initializers", "init: KIND, of a layer"},
+        {"pretraining", "pretrain: {kind: KIND}, its own knobs beside those of the section"},
         {"sections", "knobs of the config's own sections"},
     };
     for (int i = 0; i < N_GROUPS; i++) groups[i] = (KindGroup){.name = names[i][0], .doc = names[i][1]};
@@ -62,10 +64,13 @@ static void fill_groups(KindGroup groups[N_GROUPS], Arena *arena) {
     groups[6].n = n;
     groups[6].rows = ARENA_ARRAY(arena, KindRow, n + 1);
     for (int i = 0; i < n; i++) groups[6].rows[i] = (KindRow){.name = initializer_names[i], .doc = ""};
-    groups[7].n = 2;
-    groups[7].rows = ARENA_ARRAY(arena, KindRow, 2);
-    groups[7].rows[0] = (KindRow){"data", "classes, sizes, normalisation; beside the dataset's own knobs", data_params};
-    groups[7].rows[1] = (KindRow){"train", "epochs, batch size, learning rate and the rest", train_params};
+    FILL_GROUP(&groups[7], arena, pretrain_kinds);
+    groups[8].n = 3;
+    groups[8].rows = ARENA_ARRAY(arena, KindRow, 3);
+    groups[8].rows[0] = (KindRow){"data", "classes, sizes, normalisation; beside the dataset's own knobs", data_params};
+    groups[8].rows[1] = (KindRow){"pretrain", "layers and epochs of pre-training; beside its kind's own knobs",
+                                  pretrain_params};
+    groups[8].rows[2] = (KindRow){"train", "epochs, batch size, learning rate and the rest", train_params};
 }
 
 /* ---- for people ---- */

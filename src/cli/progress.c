@@ -52,19 +52,28 @@ static void text_bar(int64_t done, int64_t all, char text[BAR_WIDTH + 3]) {
     memcpy(text + 1 + BAR_WIDTH, "]", 2);
 }
 
+/* "epoch 3/10", "pretrain enc2 3/10"; nothing where no epochs are counted. */
+static void text_epoch(const Progress *p, char *text, size_t bytes) {
+    text[0] = '\0';
+    if (p->epochs <= 0) return;
+    snprintf(text, bytes, "%s%.80s %lld/%lld", p->pretrain ? "pretrain " : "epoch", p->pretrain ? p->pretrain : "",
+             (long long)p->epoch, (long long)p->epochs);
+}
+
 static void on_progress(void *context, const Progress *p) {
     Display *display = context;
     if (!display->terminal && !line_is_due(display, &display->last_line)) return;
-    char line[LINE_BYTES], epoch[64] = "", bar[BAR_WIDTH + 3], eta[32];
-    if (p->epochs > 0) snprintf(epoch, sizeof epoch, "epoch %lld/%lld ", (long long)p->epoch, (long long)p->epochs);
+    char line[LINE_BYTES], epoch[160], bar[BAR_WIDTH + 3], eta[32];
+    text_epoch(p, epoch, sizeof epoch - 1);
+    if (epoch[0]) strcat(epoch, " ");
     text_duration(p->eta_seconds, eta);
     text_bar(p->batch, p->batches, bar);
     if (p->evaluating)
         snprintf(line, sizeof line, "%s%s %lld/%lld  evaluating", epoch, bar, (long long)p->batch,
                  (long long)p->batches);
     else
-        snprintf(line, sizeof line, "%s%s %lld/%lld  loss %.5g  %.0f samples/s  ETA %s", epoch, bar,
-                 (long long)p->batch, (long long)p->batches, p->loss, p->samples_per_second, eta);
+        snprintf(line, sizeof line, "%s%s %lld/%lld  %s %.5g  %.0f samples/s  ETA %s", epoch, bar, (long long)p->batch,
+                 (long long)p->batches, p->pretrain ? "error" : "loss", p->loss, p->samples_per_second, eta);
     if (display->terminal)
         draw(display, line);
     else
@@ -92,12 +101,13 @@ static void on_epoch(void *context, const Progress *p, const Evaluation *val, co
     Display *display = context;
     bool wanted = display->terminal || p->epoch == p->epochs || line_is_due(display, &display->last_epoch);
     if (!wanted) return;
-    char scores[160] = "", elapsed[32];
+    char scores[160] = "", epoch[160], elapsed[32];
+    text_epoch(p, epoch, sizeof epoch);
     if (val) text_scores(val, scores, sizeof scores);
     text_duration(p->elapsed_seconds, elapsed);
     display_clear(display);
-    fprintf(display->out, "epoch %lld/%lld  loss %.5g%s  lr %.3g  %.0f samples/s  %s\n", (long long)p->epoch,
-            (long long)p->epochs, p->loss, scores, p->lr, p->samples_per_second, elapsed);
+    fprintf(display->out, "%s  %s %.5g%s  lr %.3g  %.0f samples/s  %s\n", epoch, p->pretrain ? "error" : "loss",
+            p->loss, scores, p->lr, p->samples_per_second, elapsed);
     fflush(display->out);
 }
 

@@ -2,6 +2,7 @@
 #include "cli/setup.h"
 
 #include "cli/command.h"
+#include "train/pretrain.h"
 
 #include <string.h>
 
@@ -91,6 +92,8 @@ Err setup_network(Setup *s, Error *err) {
     Err code = build_graph(s, sample, err);
     keep_first(&first, code);
     if (code != OK) return first;
+    Pretrain pretrain;
+    keep_first(&first, pretrain_read(&pretrain, &s->experiment, s->graph, s->arena, err));
     keep_first(&first, batch_shape(s, sample, &s->input, err));
     keep_first(&first, loss_set_build(&s->losses, &s->experiment, s->graph, s->train, NULL, s->arena, err));
     return first;

@@ -26,6 +26,9 @@ const Param train_params[] = {
     {"shuffle", PARAM_BOOL, ROW(shuffle), "true", 0, 0, NULL, "a new order each epoch"},
     {"eval_every", PARAM_INT, ROW(eval_every), "1", 0, ANY_COUNT, NULL,
      "epochs between evaluations of the val split; 0: never"},
+    {"score_draws", PARAM_BOOL, ROW(score_draws), "false", 0, 0, NULL,
+     "noise layers and variational draws stay active when a split is scored, always with the same draws: a denoising "
+     "autoencoder is judged on noisy pictures, a variational one by its bound"},
     {"save_seconds", PARAM_FLOAT, ROW(save_seconds), "300", 0, ANY_COUNT, NULL,
      "write last.h5 at least this often; 0: at ends of epochs only"},
     {"save_steps", PARAM_INT, ROW(save_steps), "0", 0, ANY_COUNT, NULL, "write last.h5 every so many steps; 0: off"},
@@ -46,7 +49,7 @@ const Param train_params[] = {
 typedef struct TopLevel {
     const char *name;
     int task;
-    const Node *about, *blocks, *model, *data, *train;
+    const Node *about, *blocks, *model, *data, *pretrain, *train;
 } TopLevel;
 
 #define ROW(field) offsetof(TopLevel, field)
@@ -57,6 +60,7 @@ static const Param top_params[] = {
     {"blocks", PARAM_NODE, ROW(blocks), "", 0, 0, NULL, "templates of layers"},
     {"model", PARAM_NODE, ROW(model), NULL, 0, 0, NULL, "the network"},
     {"data", PARAM_NODE, ROW(data), NULL, 0, 0, NULL, "where samples come from"},
+    {"pretrain", PARAM_NODE, ROW(pretrain), "", 0, 0, NULL, "layer-wise pre-training before it"},
     {"train", PARAM_NODE, ROW(train), "", 0, 0, NULL, "how to train"},
     {0}};
 #undef ROW
@@ -149,6 +153,7 @@ static Err fill_experiment(Experiment *out, const char *name, Node *root, Arena 
     out->task = (Task)top.task;
     out->model = top.model;
     out->data = top.data;
+    out->pretrain = top.pretrain;
     out->blocks = top.blocks && top.blocks->type == NODE_MAP ? top.blocks : NULL;
     out->root = root;
     return result;

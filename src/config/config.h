@@ -1,8 +1,8 @@
 /* config.h - an experiment's YAML tree to the structs that run it.
  *
- * The sections that belong to kinds (model, data, train.loss, train.optimizer ...) stay nodes here: their owners read
- * them with config_fill and config_kind through their own Param tables. This file knows the top-level keys and the
- * train section.
+ * The sections that belong to kinds (model, data, pretrain, train.loss, train.optimizer ...) stay nodes here: their
+ * owners read them with config_fill and config_kind through their own Param tables. This file knows the top-level keys
+ * and the train section.
  */
 #ifndef SANDGLASS_CONFIG_CONFIG_H
 #define SANDGLASS_CONFIG_CONFIG_H
@@ -29,6 +29,7 @@ typedef struct TrainConfig {
     double weight_decay; /* L2 for sgd-like optimizers, decoupled for adamw; weights flagged decayed only */
     bool shuffle;
     int64_t eval_every;    /* epochs between evaluations of the val split; 0: never */
+    bool score_draws;      /* what is scored is corrupted as in training: noise, the draws of a variational code */
     double save_seconds;   /* last.h5 at least this often; 0: only at ends of epochs */
     int64_t save_steps;    /* last.h5 every so many steps; 0: off */
     int64_t sample_every;  /* epochs between pictures in samples/; 0: none */
@@ -48,6 +49,7 @@ typedef struct Experiment {
     const Node *data;      /* data/split.h */
     const char *data_root; /* folder that the data's file names start from */
     const Node *blocks;
+    const Node *pretrain; /* train/pretrain.h; NULL: none */
     const Node
         *root; /* the whole resolved tree: extends merged, --set applied, as config.yaml and checkpoints hold it */
     TrainConfig train;

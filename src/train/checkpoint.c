@@ -17,12 +17,13 @@ typedef struct StateField {
     const char *name;
     size_t offset;
     bool is_float;
+    bool is_new; /* files written before it was there lack it: 0 */
 } StateField;
 
 #define INT_FIELD(name, member)                                                                                        \
-    { name, offsetof(TrainState, member), false }
+    { name, offsetof(TrainState, member), false, false }
 #define FLOAT_FIELD(name, member)                                                                                      \
-    { name, offsetof(TrainState, member), true }
+    { name, offsetof(TrainState, member), true, false }
 static const StateField state_fields[] = {
     INT_FIELD("epoch", epoch),
     INT_FIELD("batch", batch),
@@ -42,6 +43,11 @@ static const StateField state_fields[] = {
     FLOAT_FIELD("last_loss", last_loss),
     FLOAT_FIELD("seconds", seconds),
     FLOAT_FIELD("epoch_seconds", epoch_seconds),
+    {"pretrain_layer", offsetof(TrainState, pretrain.layer), false, true},
+    {"pretrain_epoch", offsetof(TrainState, pretrain.epoch), false, true},
+    {"pretrain_batch", offsetof(TrainState, pretrain.batch), false, true},
+    {"pretrain_samples", offsetof(TrainState, pretrain.samples), false, true},
+    {"pretrain_error", offsetof(TrainState, pretrain.error), true, true},
 };
 enum { N_STATE_FIELDS = sizeof state_fields / sizeof *state_fields };
 
@@ -158,11 +164,24 @@ static Err write_slots(H5 *file, const CheckpointWrite *spec, Error *err) {
     return write_entries(file, group, spec->weights, spec->accumulated, WEIGHT_TRAINED, err);
 }
 
+static Err write_pretrain(H5 *file, const CheckpointWrite *spec, Error *err) {
+    const Weights *weights = spec->pretrain;
+    if (!weights) return OK;
+    TRY(write_entries(file, "/pretrain/value", weights, weights->value, 0, err));
+    for (int k = 0; k < weights->n_slots; k++) {
+        char group[PATH_BYTES];
+        snprintf(group, sizeof group, "/pretrain/%s", spec->pretrain_slot_names[k]);
+        TRY(write_entries(file, group, weights, weights->slot[k], 0, err));
+    }
+    return OK;
+}
+
 static Err write_all(H5 *file, const CheckpointWrite *spec, Error *err) {
     TRY(write_header(file, spec, err));
     TRY(write_data(file, spec, err));
     TRY(write_entries(file, "/weights", spec->weights, spec->weights->value, 0, err));
     TRY(write_slots(file, spec, err));
+    TRY(write_pretrain(file, spec, err));
     TRY(write_state(file, spec->state, err));
     return h5_commit(file, spec->keep_as, err);
 }
@@ -390,12 +409,23 @@ Err checkpoint_read_slots(const Checkpoint *c, Weights *weights, int n, const ch
     return OK;
 }
 
+Err checkpoint_read_pretrain(const Checkpoint *c, Weights *weights, const char *const *slot_names, Error *err) {
+    TRY(read_entries(c->file, "/pretrain/value", weights, weights->value, 0, err));
+    for (int k = 0; k < weights->n_slots; k++) {
+        char group[PATH_BYTES];
+        snprintf(group, sizeof group, "/pretrain/%s", slot_names[k]);
+        TRY(read_entries(c->file, group, weights, weights->slot[k], 0, err));
+    }
+    return OK;
+}
+
 Err checkpoint_read_state(const Checkpoint *c, TrainState *out, const Weights *weights, float *accumulated,
                           Arena *arena, Error *err) {
     *out = (TrainState){0};
     for (int i = 0; i < N_STATE_FIELDS; i++) {
         const StateField *field = &state_fields[i];
         void *at = (char *)out + field->offset;
+        if (field->is_new && !h5_has_attr(c->file, "/state", field->name)) continue;
         if (field->is_float)
             TRY(h5_get_float(c->file, "/state", field->name, at, err));
         else

@@ -10,7 +10,11 @@
  *                                attribute depth of the group: bits of the pictures they are for
  *     /weights/LAYER/NAME        float32, plain order (see each layer for its axes); attribute crc32
  *     /optimizer/SLOT/LAYER/NAME float32; attribute crc32 (absent in best.h5)
- *     /state                     attributes: the plain numbers of TrainState
+ *     /state                     attributes: the plain numbers of TrainState; those of pre-training
+ *                                (pretrain_layer, pretrain_epoch ...) are 0 where a file has none
+ *     /pretrain/...              the layer that is pre-trained when the file is written (absent otherwise):
+ *                                value/LAYER/{weights,bias,visible_bias} and SLOT/LAYER/NAME, float32, each with a
+ *                                crc32. Its values are not in /weights before the layer is done
  *     /state/loss_sum            float64 per loss: of the epoch so far; so is loss_weight
  *     /history                   text list: the lines of history.jsonl so far
  *
@@ -29,22 +33,32 @@
 
 enum { CHECKPOINT_VERSION = 1 };
 
+/* Where layer-wise pre-training is (train/pretrain.h); all 0 in a run without. */
+typedef struct PretrainState {
+    int64_t layer;   /* layers done */
+    int64_t epoch;   /* epochs done of the next one */
+    int64_t batch;   /* batches done of its current epoch */
+    int64_t samples; /* of that epoch so far */
+    double error;    /* summed up over them */
+} PretrainState;
+
 /* Everything that steers a run, beside the config and the weights. Plain data. */
 typedef struct TrainState {
     int64_t epoch;         /* epochs completed */
     int64_t batch;         /* batches of the current epoch done */
-    int64_t step;          /* optimizer steps done */
+    int64_t step;          /* optimizer steps done, pre-training apart */
     int64_t micro;         /* micro-batches accumulated towards the next step (their gradient is saved too) */
     LossTotal train_loss;  /* of the current epoch so far */
     int64_t train_samples; /* trained on in the current epoch so far */
     int64_t train_images;  /* samples of the train split: another number on resume is an error */
     int64_t threads;       /* that computed: another number gives other bits */
     Plateau plateau;
+    PretrainState pretrain;
     int64_t best_epoch; /* 0: none yet */
     double best_value;
     double last_loss;     /* of the training in the last finished epoch */
     double seconds;       /* of training so far */
-    double epoch_seconds; /* of the current epoch so far */
+    double epoch_seconds; /* of the current epoch so far, of pre-training too */
     int n_history;
     const char **history; /* finished epochs, a JSON object each */
 } TrainState;
@@ -61,7 +75,9 @@ typedef struct CheckpointWrite {
     const char *const *slot_names; /* NULL: no optimizer state (best.h5 has none) */
     const TrainState *state;
     const float *accumulated; /* gradient so far when state->micro > 0 (flat, weights->trained_size) */
-    const char *onednn;       /* engine_describe */
+    const Weights *pretrain;  /* of the layer that is pre-trained; NULL: none is under way, or not wanted */
+    const char *const *pretrain_slot_names; /* pretrain->n_slots */
+    const char *onednn;                     /* engine_describe */
 } CheckpointWrite;
 Err checkpoint_write(const CheckpointWrite *spec, Error *err);
 
@@ -86,6 +102,8 @@ Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **wei
 /* Into a network built from the checkpoint's config: every weight must be there with its shape, and no other. */
 Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err);
 Err checkpoint_read_slots(const Checkpoint *c, Weights *weights, int n, const char *const *slot_names, Error *err);
+/* The layer under way. */
+Err checkpoint_read_pretrain(const Checkpoint *c, Weights *weights, const char *const *slot_names, Error *err);
 /* accumulated: trained_size floats for the sum of gradients under way, with `weights` for its directory; both NULL: not
  * wanted. */
 Err checkpoint_read_state(const Checkpoint *c, TrainState *out, const Weights *weights, float *accumulated,

@@ -38,6 +38,7 @@ Err evaluation_best_metric(MetricName *out, const Experiment *experiment, bool h
 /* How far it is. */
 typedef struct Progress {
     bool evaluating;
+    const char *pretrain;   /* the layer that is pre-trained, whose epochs and batches these are; NULL: none */
     int64_t epoch, epochs;  /* from 1; in all */
     int64_t batch, batches; /* of this epoch: done; in all */
     int64_t step;           /* optimizer steps done */

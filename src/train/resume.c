@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const char *const free_keys[] = {"name",
+                                        "about",
                                         "train.epochs",
                                         "train.max_seconds",
                                         "train.save_steps",

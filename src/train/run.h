@@ -2,6 +2,7 @@
 #ifndef SANDGLASS_TRAIN_RUN_H
 #define SANDGLASS_TRAIN_RUN_H
 
+#include "train/pretrain.h"
 #include "train/rundir.h"
 #include "train/trainer.h"
 
@@ -23,6 +24,7 @@ typedef struct RunPrograms {
 typedef struct SavedState {
     bool is_there;
     int64_t epoch, batch, step;
+    PretrainState pretrain;
 } SavedState;
 
 typedef struct Run {
@@ -40,6 +42,8 @@ typedef struct Run {
     Schedule schedule;
     MetricName best; /* what decides best.h5, and reduce_on_plateau */
     RunPrograms programs;
+    Pretrain pretrain;
+    Weights *pretrained; /* the layer whose pre-training is under way; NULL: none */
     Net *net;           /* for evaluation and pictures: inference on the same weights */
     float *accumulated; /* sum over micro-batches of gradient times share; NULL when each batch makes a step */
     int64_t steps_per_epoch;

@@ -79,6 +79,7 @@ static Err build_graph(Run *run, Error *err) {
         return err_set(err, ERR_CONFIG, "data.classes: missing; task %s needs at least 2 classes",
                        task_names[run->experiment->task]);
     TRY(graph_build(&run->graph, run->experiment, SHAPE(1, shape[1], height, width), classes, run->arena, err));
+    TRY(pretrain_read(&run->pretrain, run->experiment, run->graph, run->arena, err));
     TRY(weights_new(&run->weights, run->graph, err));
     TRY(weights_init(run->weights, (uint64_t)run->train->seed, err));
     return weights_add_slots(run->weights, run->optimizer.kind->n_slots, err);
@@ -176,6 +177,7 @@ void run_close(Run *run) {
     split_close(run->data.train);
     split_close(run->data.val);
     weights_free(run->weights);
+    weights_free(run->pretrained);
     engine_free(run->engine);
     block_free(run->accumulated);
 }
@@ -183,9 +185,15 @@ void run_close(Run *run) {
 /* ---- checkpoints ---- */
 
 static Err check_weights(const Run *run, Error *err) {
-    const char *name = weights_first_nonfinite(run->weights);
-    if (!name) return OK;
     const TrainState *s = &run->state;
+    const char *name = run->pretrained ? weights_first_nonfinite(run->pretrained) : NULL;
+    if (name)
+        return err_set(err, ERR_NUMERIC,
+                       "a value of '%s' is not finite after %lld epochs and %lld batches of its pre-training; the last "
+                       "good checkpoint stays; a lower pretrain.lr may help",
+                       name, (long long)s->pretrain.epoch, (long long)s->pretrain.batch);
+    name = weights_first_nonfinite(run->weights);
+    if (!name) return OK;
     return err_set(err, ERR_NUMERIC,
                    "step %lld (epoch %lld): a value of '%s' is not finite after it; the last good checkpoint stays; a "
                    "lower train.lr or a train.clip_norm may help",
@@ -207,6 +215,8 @@ static Err save(Run *run, const char *name, const char *keep_as, bool whole, Err
         .slot_names = whole ? run->optimizer.kind->slot_names : NULL,
         .state = &run->state,
         .accumulated = whole ? run->accumulated : NULL,
+        .pretrain = whole ? run->pretrained : NULL,
+        .pretrain_slot_names = run->pretrain.kind ? run->pretrain.then.kind->slot_names : NULL,
         .onednn = engine_describe(run->engine),
     };
     Err code = checkpoint_write(&write, err);
@@ -216,13 +226,16 @@ static Err save(Run *run, const char *name, const char *keep_as, bool whole, Err
 
 static void remember_saved(Run *run) {
     const TrainState *s = &run->state;
-    run->saved = (SavedState){.is_there = true, .epoch = s->epoch, .batch = s->batch, .step = s->step};
+    run->saved = (SavedState){
+        .is_there = true, .epoch = s->epoch, .batch = s->batch, .step = s->step, .pretrain = s->pretrain};
 }
 
 Err run_save_last(Run *run, Error *err) {
     const TrainState *s = &run->state;
     const SavedState *saved = &run->saved;
-    bool same_step = saved->is_there && saved->step == s->step;
+    const PretrainState *p = &s->pretrain, *q = &saved->pretrain;
+    bool same_layer = p->layer == q->layer && p->epoch == q->epoch && p->batch == q->batch;
+    bool same_step = saved->is_there && saved->step == s->step && same_layer;
     if (same_step && saved->epoch == s->epoch && saved->batch == s->batch) return OK;
     TRY(save(run, "last.h5", same_step ? NULL : "last.prev.h5", true, err));
     remember_saved(run);
@@ -286,6 +299,33 @@ static Err check_state(const Run *run, const char *path, Error *err) {
     return OK;
 }
 
+/* The same for pre-training; with a layer under way, its weights and slots. */
+static Err take_up_pretrain(Run *run, const Checkpoint *c, Error *err) {
+    const PretrainState *s = &run->state.pretrain;
+    const Pretrain *p = &run->pretrain;
+    bool under_way = s->epoch > 0 || s->batch > 0;
+    int64_t epochs = s->layer < p->n ? p->layers[s->layer].epochs : 0;
+    if (s->layer > p->n || s->samples > run->data.n_images || (under_way && s->epoch >= epochs) ||
+        (!under_way && (s->samples > 0 || s->error != 0)))
+        return err_set(err, ERR_FORMAT, "%s: layer %lld of %d and epoch %lld of %lld of pre-training cannot be",
+                       checkpoint_path(c), (long long)s->layer, p->n, (long long)s->epoch, (long long)epochs);
+    if (!under_way) return OK;
+    const OptimKind *kind = p->then.kind;
+    TRY(pretrain_weights_new(&run->pretrained, &p->layers[s->layer], kind->n_slots, err));
+    return checkpoint_read_pretrain(c, run->pretrained, kind->slot_names, err);
+}
+
+static void note_place(const Run *run, const char *path) {
+    const TrainState *s = &run->state;
+    if (s->pretrain.layer < run->pretrain.n)
+        run_note(run, "going on from %s: pre-training of '%s', epoch %lld, after batch %lld", path,
+                 run->pretrain.layers[s->pretrain.layer].name, (long long)s->pretrain.epoch + 1,
+                 (long long)s->pretrain.batch);
+    else
+        run_note(run, "going on from %s: epoch %lld, batch %lld of %lld", path, (long long)s->epoch + 1,
+                 (long long)s->batch, (long long)run->data.n_batches);
+}
+
 /* Schedules that run over the whole of training take another course when its length changes. */
 static void note_epochs(const Run *run, int64_t before) {
     int64_t epochs = run->train->epochs, step = run->state.step;
@@ -322,6 +362,7 @@ static Err take_up(Run *run, const Checkpoint *c, Error *err) {
     TRY(checkpoint_read_slots(c, run->weights, run->optimizer.kind->n_slots, run->optimizer.kind->slot_names, err));
     TRY(checkpoint_read_state(c, &run->state, run->weights, run->accumulated, run->arena, err));
     TRY(check_state(run, path, err));
+    TRY(take_up_pretrain(run, c, err));
     run->history_capacity = run->state.n_history;
     int64_t threads = engine_threads(run->engine);
     if (run->state.threads != threads)
@@ -332,8 +373,7 @@ static Err take_up(Run *run, const Checkpoint *c, Error *err) {
     run->state.threads = threads;
     note_engine(run, c);
     note_epochs(run, epochs_before);
-    run_note(run, "going on from %s: epoch %lld, batch %lld of %lld", path, (long long)run->state.epoch + 1,
-             (long long)run->state.batch, (long long)run->data.n_batches);
+    note_place(run, path);
     return OK;
 }
 

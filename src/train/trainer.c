@@ -12,37 +12,12 @@
  * NaN guard: loss and gradient of every batch, the loss on the val split, and all weights before they are saved. The
  * run ends, and the checkpoint that stays is one whose weights gave a finite loss.
  */
-#include "base/clock.h"
-#include "train/run.h"
+#include "train/loop.h"
 #include "train/samples.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Times of this process; all in seconds of the same clock. */
-typedef struct Clock {
-    double began, mark; /* of the process's part; end of the last stretch accounted for */
-    double told, saved; /* last progress line, last checkpoint */
-    double training;    /* spent on batches */
-    int64_t samples;    /* trained on in that time */
-} Clock;
-
-typedef struct Loop {
-    Run *run;
-    Clock clock;
-    Evaluation val;
-    Arena *val_arena; /* holds the lists in val; NULL: there is no val */
-    bool out_of_time;
-} Loop;
-
-/* Account for the time since the last call. */
-static double tick(Loop *l) {
-    double t = clock_seconds(), passed = t - l->clock.mark;
-    l->clock.mark = t;
-    l->run->state.seconds += passed;
-    return passed;
-}
 
 /* ---- one batch ---- */
 
@@ -124,12 +99,7 @@ static Err train_batch(Run *run, const Batch *batch, Error *err) {
     return OK;
 }
 
-/* ---- what the clock decides: progress, checkpoints, stopping ---- */
-
-static bool asked_to_stop(const Run *run) {
-    const volatile sig_atomic_t *stop = run->spec->events.stop;
-    return stop && *stop;
-}
+/* ---- one epoch ---- */
 
 static Progress progress_of(const Loop *l) {
     const Run *run = l->run;
@@ -138,7 +108,6 @@ static Progress progress_of(const Loop *l) {
     double rate = c->training > 0 ? (double)c->samples / c->training : 0;
     int64_t left = (run->train->epochs - s->epoch) * run->data.n_images - s->train_samples;
     double eta = rate > 0 && left > 0 ? (double)left / rate : 0;
-    double limit = run->train->max_seconds > 0 ? run->train->max_seconds - (c->mark - c->began) : eta;
     return (Progress){.epoch = s->epoch + 1,
                       .epochs = run->train->epochs,
                       .batch = s->batch,
@@ -147,63 +116,35 @@ static Progress progress_of(const Loop *l) {
                       .loss = loss_total_value(&s->train_loss, &run->losses),
                       .lr = rate_at(run, s->step > 0 ? s->step - 1 : 0),
                       .samples_per_second = rate,
-                      .eta_seconds = limit < eta ? (limit > 0 ? limit : 0) : eta,
+                      .eta_seconds = loop_eta(l, eta),
                       .elapsed_seconds = s->seconds};
 }
 
 static void tell_progress(Loop *l) {
+    if (!loop_tells(l)) return;
     const TrainEvents *events = &l->run->spec->events;
-    if (!events->progress || l->clock.mark - l->clock.told < 0.1) return;
-    l->clock.told = l->clock.mark;
     Progress progress = progress_of(l);
     events->progress(events->context, &progress);
 }
-
-static Err save_last(Loop *l, Error *err) {
-    TRY(run_save_last(l->run, err));
-    tick(l);
-    l->clock.saved = l->clock.mark;
-    return OK;
-}
-
-static Err save_if_due(Loop *l, bool stepped, Error *err) {
-    const TrainConfig *train = l->run->train;
-    bool by_steps = stepped && train->save_steps > 0 && l->run->state.step % train->save_steps == 0;
-    bool by_time = train->save_seconds > 0 && l->clock.mark - l->clock.saved >= train->save_seconds;
-    return by_steps || by_time ? save_last(l, err) : OK;
-}
-
-/* Save and end, resumably: a signal, or train.max_seconds. */
-static Err stop_if_asked(Loop *l, Error *err) {
-    const Run *run = l->run;
-    bool asked = asked_to_stop(run);
-    l->out_of_time = run->train->max_seconds > 0 && l->clock.mark - l->clock.began >= run->train->max_seconds;
-    if (!asked && !l->out_of_time) return OK;
-    TRY(save_last(l, err));
-    if (!asked) return OK;
-    return err_set(err, ERR_STOPPED, "stopped at step %lld; --resume goes on from there", (long long)run->state.step);
-}
-
-/* ---- one epoch ---- */
 
 static Err train_batches(Loop *l, Error *err) {
     Run *run = l->run;
     TrainState *s = &run->state;
     if (s->batch >= run->data.n_batches) return OK; /* stopped between the last batch and the evaluation */
     TRY(loader_start(run->data.train_loader, s->epoch, s->batch, err));
-    tick(l);
+    loop_tick(l);
     while (s->batch < run->data.n_batches && !l->out_of_time) {
         const Batch *batch;
         TRY(loader_next(run->data.train_loader, &batch, err));
         int64_t step = s->step, n = batch->n;
         TRY(train_batch(run, batch, err));
-        double passed = tick(l);
+        double passed = loop_tick(l);
         s->epoch_seconds += passed;
         l->clock.training += passed;
         l->clock.samples += n;
         tell_progress(l);
-        TRY(save_if_due(l, s->step != step, err));
-        TRY(stop_if_asked(l, err));
+        TRY(loop_save_if_due(l, s->step != step ? s->step : 0, err));
+        TRY(loop_stop_if_asked(l, err));
     }
     return OK;
 }
@@ -266,18 +207,6 @@ static const char *history_line(const Run *run, const Evaluation *val, double lr
     return line;
 }
 
-static void add_history(Run *run, const char *line) {
-    TrainState *s = &run->state;
-    if (s->n_history >= run->history_capacity) {
-        int capacity = run->history_capacity ? 2 * run->history_capacity : 64;
-        const char **grown = ARENA_ARRAY(run->arena, const char *, capacity);
-        if (s->n_history) memcpy(grown, s->history, sizeof *grown * (size_t)s->n_history);
-        s->history = grown;
-        run->history_capacity = capacity;
-    }
-    s->history[s->n_history++] = line;
-}
-
 /* Let the epoch's scores bear on what comes: the schedule's plateau, and whether this is the best so far. */
 static bool judge_epoch(Run *run, const Evaluation *val) {
     TrainState *s = &run->state;
@@ -315,12 +244,12 @@ static Err finish_epoch(Loop *l, Error *err) {
         if (!isfinite(val->loss)) return report_val_loss(run, val->loss, err);
         run->proven = true;
     }
-    tick(l);
+    loop_tick(l);
     const char *line = history_line(run, val, lr, s->epoch_seconds + (val ? val->seconds : 0));
     Progress progress = progress_of(l);
     bool best = judge_epoch(run, val);
     s->last_loss = progress.loss;
-    add_history(run, line);
+    loop_add_history(run, line);
     s->epoch++;
     s->batch = 0;
     s->train_samples = 0;
@@ -328,11 +257,12 @@ static Err finish_epoch(Loop *l, Error *err) {
     s->epoch_seconds = 0;
     TRY(write_samples(run, err));
     if (best) TRY(run_save_best(run, err));
-    TRY(save_last(l, err)); /* all before it is done again by a run killed until here; history.jsonl is written anew */
+    TRY(loop_save_last(
+        l, err)); /* all before it is done again by a run killed until here; history.jsonl is written anew */
     TRY(rundir_append_line(&run->dir, "history.jsonl", line, err));
     const TrainEvents *events = &run->spec->events;
     if (events->epoch) events->epoch(events->context, &progress, val, line);
-    tick(l);
+    loop_tick(l);
     return OK;
 }
 
@@ -342,13 +272,13 @@ static Err run_epochs(Loop *l, Error *err) {
     while (run->state.epoch < run->train->epochs && !l->out_of_time) {
         TRY(train_batches(l, err));
         if (run->state.batch < run->data.n_batches) break; /* out of time */
-        Err code = asked_to_stop(run) ? ERR_STOPPED : finish_epoch(l, err);
+        Err code = loop_asked_to_stop(run) ? ERR_STOPPED : finish_epoch(l, err);
         if (code == ERR_STOPPED) {
             err_clear(err);
-            return stop_if_asked(l, err);
+            return loop_stop_if_asked(l, err);
         }
         TRY(code);
-        if (run->state.epoch < run->train->epochs) TRY(stop_if_asked(l, err));
+        if (run->state.epoch < run->train->epochs) TRY(loop_stop_if_asked(l, err));
     }
     return OK;
 }
@@ -395,14 +325,14 @@ static void fill_result(const Loop *l, TrainResult *out) {
         .best_value = s->best_value,
         .seconds = s->seconds,
         .samples_per_second = l->clock.training > 0 ? (double)l->clock.samples / l->clock.training : 0,
-        .finished = s->epoch >= run->train->epochs,
+        .finished = pretrain_is_done(run) && s->epoch >= run->train->epochs,
     };
 }
 
 static Err run_loop(Run *run, TrainResult *out, Error *err) {
-    Loop l = {.run = run};
-    l.clock.began = l.clock.mark = l.clock.told = l.clock.saved = clock_seconds();
-    Err code = run_epochs(&l, err);
+    Loop l = loop_begin(run);
+    Err code = pretrain_run(&l, err);
+    if (code == OK) code = run_epochs(&l, err);
     /* scores for the report where no epoch of this process gave any; the run itself knows nothing of them */
     if (code == OK && !l.val_arena && run->data.val_loader) code = evaluate(&l, err);
     if (code == OK || code == ERR_STOPPED) fill_result(&l, out);

@@ -2,7 +2,9 @@
  *
  * Says nothing itself: progress and notes go to callbacks. A run is a directory: config.yaml (resolved), history.jsonl
  * (a line an epoch), last.h5 (its predecessor kept as last.prev.h5), best.h5, samples/. It appears with its first
- * checkpoint or not at all.
+ * checkpoint or not at all. Pre-training (train/pretrain.h), where the config has it, comes first; its epochs have
+ * lines of their own in history.jsonl: {"pretrain": LAYER, "epoch": N, MEASURE: value, "lr", "seconds",
+ * "samples_per_second"}. best.h5 is of training proper alone.
  *
  * The same seed, machine and number of threads give the same bits; a run that was killed at any moment and resumed
  * gives the bits of one that was not. Only "seconds" and "samples_per_second" in history.jsonl differ.
@@ -22,7 +24,7 @@ typedef struct TrainSpec {
 } TrainSpec;
 
 typedef struct TrainResult {
-    int64_t epochs, steps; /* done in all, earlier parts of a resumed run included */
+    int64_t epochs, steps; /* done in all, earlier parts of a resumed run included, pre-training not */
     double train_loss;     /* of the last finished epoch, or of the unfinished one when there is none; NaN: no step */
     bool has_val;
     Evaluation val;          /* last, of has_val */
@@ -36,7 +38,7 @@ typedef struct TrainResult {
 
 /* Train. A run directory that already holds a run is refused unless resume is set; on resume every setting but those
  * that cannot change the result (train.epochs, train.max_seconds, train.save_*, train.sample*, data.root,
- * data.cache_mb, name) must be as it was.
+ * data.cache_mb, name, about) must be as it was.
  * Returns OK when finished or out of train.max_seconds (out->finished tells), ERR_STOPPED when events.stop said so
  * (last.h5 is written, out is filled), ERR_NUMERIC on NaN or Inf in a loss, a gradient or a weight: neither last.h5 nor
  * best.h5 is written with such weights, and a last.h5 that turns out to hold them is put aside. */
