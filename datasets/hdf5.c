@@ -244,6 +244,11 @@ static void hdf5_name_of(const Dataset *d, int64_t i, char *text, size_t bytes) 
     snprintf(text, bytes, "%s: %s[%" PRId64 "]", d->path, d->group, i);
 }
 
+static Err hdf5_label_of(Dataset *d, int64_t i, int32_t *label, Error *err) {
+    *label = -1;
+    return d->labels != NULL ? h5_read_rows(d->file, d->labels, H5_I32, i, 1, label, err) : OK;
+}
+
 const DatasetKind dataset_hdf5 = {
     .name = "hdf5",
     .doc = "a packed dataset in one HDF5 file, as 'sandglass pack' writes it",
@@ -252,6 +257,7 @@ const DatasetKind dataset_hdf5 = {
     .open = hdf5_open,
     .read = hdf5_read,
     .name_of = hdf5_name_of,
+    .label_of = hdf5_label_of,
     .close = hdf5_close,
     .parallel = false,
 };

@@ -26,7 +26,8 @@ BEGIN {
     only["data"] = "base config io"
     only["layers"] = "base"
     only["datasets"] = "base io"
-    only["train"] = only["analysis"] = only["export"] = "sandglass.h base config io engine model data"
+    only["analysis"] = "base io"
+    only["train"] = only["export"] = "sandglass.h base config io engine model data"
     # Single headers beyond that.
     also["layers"] = "engine/build.h model/layer.h"
     also["datasets"] = "data/dataset.h"
@@ -36,6 +37,8 @@ BEGIN {
     foreign["stb_image"] = "^src/io/image[_a-z]*[.]c$"
     foreign["yaml[.]h"] = "^src/config/yaml[.]c$"
     foreign["zlib"] = "^(datasets/idx[.]c|src/io/.*[.]c|src/train/checkpoint[_a-z]*[.]c)$"
+    foreign["lapacke"] = "^src/analysis/pca[.]c$"
+    foreign["lbfgs"] = "^src/analysis/probe[.]c$"
     foreign["Random123"] = "^src/base/rng[.]c$"
 }
 FNR == 1 { from = area_of(FILENAME); code = FILENAME !~ /^tests\// && FILENAME !~ /^src\/cli\// }

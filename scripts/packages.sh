@@ -3,6 +3,7 @@
 #   scripts/packages.sh build           what building takes
 #   scripts/packages.sh build tests     and what the tests take
 #   scripts/packages.sh build tests checks
+#   scripts/packages.sh reproduce       what scripts/reproduce.sh takes
 #   scripts/packages.sh wheels          what fetching a newer oneDNN from PyPI takes (.ci/run)
 set -eu
 
@@ -10,11 +11,12 @@ packages_of() {
     case $1 in
     build)
         echo gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libstb-dev libyaml-dev zlib1g-dev \
-            librandom123-dev ;;
+            librandom123-dev liblapacke-dev liblbfgs-dev ;;
     tests) echo libcmocka-dev ;;
     checks) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;;
+    reproduce) echo jq ;;
     wheels) echo ca-certificates curl python3 python3-pip python3-venv ;;
-    *) echo "packages.sh: unknown list '$1' (build, tests, checks, wheels)" >&2; exit 2 ;;
+    *) echo "packages.sh: unknown list '$1' (build, tests, checks, reproduce, wheels)" >&2; exit 2 ;;
     esac
 }
 

@@ -72,12 +72,34 @@ data: {kind: shapes, height: 16, width: 16, train: {n: 40}, val: {n: 12, seed: 2
 model:
   layers:
     - flatten
-    - dense: 32
+    - {dense: 32, name: code}
     - activation: relu
     - dense: 768
     - activation: sigmoid
     - reshape: [3, 16, 16]
 train: {epochs: 2, batch_size: 8, loss: bce}
+END
+cat >noisy.yaml <<'END'
+extends: auto.yaml
+model:
+  layers:
+    - gaussian_noise: 0.2
+    - {conv2d: {filters: 6, kernel: 3, stride: 2, padding: same, activation: relu}, name: first}
+    - {conv2d: {filters: 4, kernel: 3, stride: 2, padding: same, activation: relu}, name: code}
+    - conv_transpose2d: {filters: 6, kernel: 4, stride: 2, padding: same, activation: relu}
+    - conv_transpose2d: {filters: 3, kernel: 4, stride: 2, padding: same, activation: sigmoid}
+train: {epochs: 1}
+END
+cat >flat.yaml <<'END'
+extends: auto.yaml
+model:
+  code: narrow
+  layers:
+    - flatten
+    - {dense: 2, name: narrow}
+    - dense: {units: 768, activation: sigmoid}
+    - reshape: [3, 16, 16]
+train: {epochs: 1}
 END
 
 # ---- usage
@@ -91,7 +113,7 @@ run 2 trian
 err_is "error: unknown command 'trian', did you mean 'train'?"
 run 2 frobnicate
 err_is "error: unknown command 'frobnicate'; 'sandglass --help' lists them"
-for command in train eval predict pack check inspect; do
+for command in train eval predict encode decode sample pack check inspect; do
     run 0 $command --help
     in_out "usage: sandglass $command"
 done
@@ -187,6 +209,8 @@ run 1 train net.yaml
 in_err "runs/net"
 run 0 train auto.yaml --run runs/auto --json
 json_has run val.mse val.squared_error_per_image
+run 0 train noisy.yaml --run runs/noisy
+run 0 train flat.yaml --run runs/flat
 
 # Stopped by a signal: last.h5 is there, exit code 1, and going on gives what an unbroken run gives.
 run 0 train net.yaml --run whole --set train.epochs=12 --json
@@ -289,6 +313,109 @@ json_has pictures.0.out pictures.0.compare pictures.1.mse
 run 1 predict runs/auto a.png --out out5
 in_err "takes 16x16 only"
 run 0 predict runs/auto a.png --out out5 --set data.fit=resize --set 'data.size=[16, 16]'
+
+# A split of the network's own data, and clean pictures to compare with.
+run 0 predict runs/auto --split val --limit 2 --out out6
+in_out "val_00001_{out,compare}.png  mse"
+[ -f out6/val_00001_out.png ] && [ ! -e out6/val_00002_out.png ] || fail "--limit 2 of a split"
+run 0 predict runs/net --split val --limit 1 --out out6
+[ -f out6/val_00000_mask.png ] || fail "no mask of a split's picture"
+run 0 predict runs/auto small/images --clean small/images --out out7 --json
+json_has pictures.0.psnr_after mean_psnr_after
+json_is pictures.0.psnr_before null
+run 0 predict runs/noisy small/images --corrupt --out out7
+in_out "mean psnr of 2 pictures: "
+run 0 predict runs/noisy --split val --limit 3 --corrupt --out out7 --json
+json_has pictures.2.psnr_before pictures.2.psnr_after mean_psnr_before
+run 2 predict runs/auto --out out7
+err_is "error: nothing to run on: name pictures or folders, or give --split NAME"
+run 2 predict runs/auto small/images --split val --out out7
+err_is "error: 'small/images' and --split val: pictures or a split, not both"
+run 2 predict runs/auto small/images --corrupt --clean small/images --out out7
+run 2 predict runs/net small/images --corrupt --out out7
+err_is "error: --corrupt means nothing for a network whose task is segmentation"
+run 1 predict runs/auto small/images --corrupt --out out7
+in_err "error: --corrupt: no noise layer reads the network's input"
+run 1 predict runs/auto small/images --clean a.png --out out7
+in_err "small/images/0000.png: no clean picture is called '0000'"
+
+# ---- encode, decode: together what predict gives, bit by bit
+for net in auto noisy; do
+    run 0 encode runs/$net small/images --out codes.h5 --json
+    json_is n 2
+    json_is at code
+    run 0 decode runs/$net codes.h5 --out decoded
+    run 0 predict runs/$net small/images --out out5
+    for i in 0000 0001; do
+        cmp -s decoded/$i.png out5/${i}_out.png || fail "decoded/$i.png of $net is not what predict gives"
+    done
+done
+run 0 encode runs/auto --split val --limit 3 --out codes.h5
+in_out "3 codes of "
+in_out "('code') -> codes.h5"
+run 0 decode runs/auto codes.h5 --out decoded --limit 2 --json
+json_is n 2
+json_is pictures.1 decoded/code_0002.png
+[ -f decoded/code_0002.png ] && [ ! -e decoded/code_0003.png ] || fail "--limit 2 of codes"
+run 0 decode runs/auto codes.h5 --out decoded --grid
+[ -f decoded/grid.png ] || fail "no grid.png"
+run 1 decode runs/noisy codes.h5 --out decoded
+in_err "error: codes.h5: a code is 1x"
+run 0 encode runs/noisy small/images --at first --out first.h5
+run 1 decode runs/noisy first.h5 --out decoded
+err_is "error: first.h5: holds results of 'first', not of 'code': --from first decodes them"
+run 0 decode runs/noisy first.h5 --from first --out decoded
+cmp -s decoded/0001.png out5/0001_out.png || fail "decoded from 'first': not what predict gives"
+run 1 decode runs/auto first.h5 --out decoded
+err_is "error: first.h5: holds results of 'first', a layer this network does not have"
+run 1 encode runs/net small/images --out none.h5
+err_is "error: the network has no code layer: name one 'code' or give model.code"
+run 0 encode runs/net scenes/images/0000.png --at skip --out maps.h5 # feature maps
+in_out "1 codes of 8x48x48 ('skip') -> maps.h5"
+run 1 encode runs/noisy small/images --at frist --out none.h5
+err_is "error: the network has no layer 'frist', did you mean 'first'?"
+run 1 encode runs/noisy small/images odd.ppm --out none.h5
+in_err "pictures of one file of codes must have one size"
+[ ! -e none.h5 ] || fail "a codes file that failed is there"
+run 2 encode runs/auto small/images
+err_is "error: no file for the codes: --out FILE.h5"
+run 1 decode runs/auto net.yaml --out decoded
+before=$(cat runs/auto/best.h5 a.png | cksum)
+run 1 encode runs/auto small/images --out runs/auto/best.h5
+err_is "error: --out runs/auto/best.h5: is there already and is no file of codes: choose another name"
+run 1 encode runs/auto small/images --out a.png
+run 1 sample runs/auto --between a.png val:0 --out a.png
+err_is "error: --out a.png would overwrite the input 'a.png': choose another name"
+run 2 sample runs/auto --out draws
+err_is "error: --out draws: not the name of a picture: give .png, .jpg, .bmp or .tga"
+[ "$(cat runs/auto/best.h5 a.png | cksum)" = "$before" ] || fail "encode or sample overwrote something"
+
+# ---- sample
+run 0 sample runs/auto --out draws.png --n 9 --seed 3
+in_out "draws from a normal distribution fitted to the codes of"
+run 0 sample runs/auto --out again.png --n 9 --seed 3 --json
+json_is rows 3
+cmp -s draws.png again.png || fail "the same seed gave other draws"
+run 0 sample runs/auto --out again.png --n 9 --seed 4
+cmp -s draws.png again.png && fail "another seed gave the same draws"
+run 0 sample runs/noisy --out line.png --between small/images/0000.png val:1 --steps 5 --json
+json_is columns 5
+json_is what "5 steps from small/images/0000.png to val:1"
+run 0 sample runs/flat --grid 4 --out grid.png
+in_out "where the middle 96 % of the training codes are"
+run 0 sample runs/flat --grid 4 --range 2 --out grid.png
+in_out "a grid of 4 x 4 codes from -2 to 2"
+run 1 sample runs/auto --grid 4 --out grid.png
+in_err "error: --grid needs a code of 2 units, 'code' has"
+run 2 sample runs/auto --grid 4 --n 3 --out grid.png
+err_is "error: --n means nothing for --grid"
+run 2 sample runs/auto --between val:0 --out line.png
+in_err "--between needs two pictures behind MODEL"
+run 1 sample runs/auto --between val:0 val:99999 --out line.png
+in_err "error: 'val:99999': the split has "
+run 2 sample runs/auto val:0 --out line.png
+run 2 sample runs/auto
+err_is "error: no file for the picture: --out FILE.png"
 
 # ---- pack
 run 0 pack net.yaml --out net.h5

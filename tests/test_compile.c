@@ -266,6 +266,36 @@ static void test_a_sigmoid_behind_which_only_shapes_change(void **state) {
     drop(f);
 }
 
+/* Sequences between pictures whose layout is blocked; every layer that takes them. */
+static const char sequences[] = "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
+                                "    - conv2d: {filters: 16, kernel: 3, padding: same}\n"
+                                "    - reshape: [24, 20]\n"
+                                "    - lstm: {units: 7, sequences: true}\n"
+                                "    - dropout: 0.2\n"
+                                "    - activation: elu\n"
+                                "    - dense: {units: 6, activation: tanh}\n"
+                                "    - lstm: 5\n      name: code\n"
+                                "    - repeat_vector: 6\n"
+                                "    - lstm: {units: 9, sequences: true, reverse: true}\n"
+                                "    - dense: {units: 80, activation: sigmoid}\n      name: rows\n"
+                                "    - reshape: [16, 6, 5]\n"
+                                "    - conv2d: {filters: 3, kernel: 1}\n"
+                                "    - flatten\n";
+
+static void test_gradients_of_a_sequence_model(void **state) {
+    Fixture *f = load(sequences, SHAPE(2, 1, 6, 5));
+    check_gradients(f, 1e-2, 5e-3); /* smaller steps drown in rounding: the first layers' gradients are small */
+    size_t bytes = sizeof(float) * (size_t)f->weights->trained_size;
+    float *first = malloc(bytes);
+    assert_non_null(first);
+    run(f->program);
+    memcpy(first, f->weights->grad, bytes);
+    run(f->program); /* nothing adds up from run to run */
+    assert_memory_equal(first, f->weights->grad, bytes);
+    free(first);
+    drop(f);
+}
+
 static void test_a_softmax_that_is_not_last(void **state) {
     const char text[] = "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
                         "    - conv2d: {filters: 4, kernel: 1}\n    - activation: softmax\n      name: result\n"
@@ -543,6 +573,7 @@ int main(void) {
         cmocka_unit_test(test_asking_for_a_value_stops_fusion),
         cmocka_unit_test(test_a_loss_takes_over_a_final_sigmoid),
         cmocka_unit_test(test_a_sigmoid_behind_which_only_shapes_change),
+        cmocka_unit_test(test_gradients_of_a_sequence_model),
         cmocka_unit_test(test_a_softmax_that_is_not_last),
         cmocka_unit_test(test_activity_penalty),
         cmocka_unit_test(test_many_penalties),

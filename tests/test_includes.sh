@@ -8,7 +8,7 @@ check=$root/scripts/check_includes.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/sandglass-includes-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-mkdir -p src/base src/engine src/io src/model src/data src/train src/cli layers datasets tests
+mkdir -p src/base src/engine src/io src/model src/data src/train src/analysis src/cli layers datasets tests
 
 # expect LINE TEXT FILE: the file must be found wrong at the line with the words.
 expect() {
@@ -35,6 +35,9 @@ expect 1 src/train/a.c '#include "cli/command.h"\n' 'not below train'
 expect 1 src/model/a.c '#include <dnnl.h>\n' 'belongs into'
 expect 1 src/model/a.c '#include <oneapi/dnnl/dnnl.h>\n' 'belongs into'
 expect 1 src/train/a.c '#include <hdf5.h>\n' 'belongs into'
+expect 1 src/analysis/a.c '#include "train/net.h"\n' 'not below analysis'
+expect 1 src/analysis/a.c '#include "model/graph.h"\n' 'analysis may reach'
+expect 1 src/train/a.c '#include <lapacke.h>\n' 'belongs into'
 expect 1 src/io/a.c '#include "h5.h"\n' 'with its folder'
 expect 2 src/train/a.c 'void f(void) {\n    exit(1);\n}\n' 'may print or exit'
 expect 1 src/train/a.c 'void f(void) { fprintf(stderr, "x"); }\n' 'may print or exit'

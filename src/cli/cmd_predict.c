@@ -2,21 +2,27 @@
  *
  * Segmentation: NAME_mask.png (class indices, with the classes' colours as palette), NAME_color.png (the mask in
  * colours), NAME_overlay.png (half picture, half colours). Reconstruction: NAME_out.png, and NAME_compare.png with the
- * picture on the left and the result on the right. Classification writes no files. Built on the public API, so that
- * what the program gives is what a user's program gets.
+ * picture on the left and the result on the right; where clean pictures are there to compare with (--clean, --corrupt),
+ * noisy, result and clean. Classification writes no files. Built on the public API, so that what the program gives is
+ * what a user's program gets; only where data or noise of the network's own are asked for, on train/net.h too.
  */
 #include "cli/command.h"
-#include "cli/pictures.h"
+#include "cli/compare.h"
+#include "cli/corrupt.h"
+#include "cli/inputs.h"
 #include "cli/progress.h"
 #include "config/yaml.h"
 #include "io/image.h"
 #include "sandglass.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct PredictOptions {
-    const char *out;
-    ParamList sets;
+    const char *out, *split;
+    int64_t limit;
+    ParamList clean, sets;
+    bool corrupt;
     int64_t threads;
     bool json;
 } PredictOptions;
@@ -24,6 +30,16 @@ typedef struct PredictOptions {
 static const Option predict_options[] = {
     {{"out", PARAM_STRING, offsetof(PredictOptions, out), "", 0, 0, NULL, "folder for the results; made if missing"},
      "DIR"},
+    {{"split", PARAM_STRING, offsetof(PredictOptions, split), "", 0, 0, NULL,
+      "a split of the network's own data instead of pictures"},
+     "NAME"},
+    {{"limit", PARAM_INT, offsetof(PredictOptions, limit), "0", 0, 1e9, NULL, "only the first N; 0: all"}, "N"},
+    {{"clean", PARAM_STRINGS, offsetof(PredictOptions, clean), "", 0, 0, NULL,
+      "clean pictures to compare with, by file name; a folder or a file, may be repeated"},
+     "PATH"},
+    {{"corrupt", PARAM_BOOL, offsetof(PredictOptions, corrupt), "false", 0, 0, NULL,
+      "the pictures are clean: the network's own noise layers corrupt them"},
+     NULL},
     OPTION_SET(PredictOptions),
     OPTION_THREADS(PredictOptions),
     OPTION_JSON(PredictOptions),
@@ -33,10 +49,21 @@ static const char *const segmentation_suffixes[] = {"_mask.png", "_color.png", "
 static const char *const reconstruction_suffixes[] = {"_out.png", "_compare.png", NULL};
 static const char *const no_suffixes[] = {NULL};
 
+/* Sums over pictures that have a clean one. */
+typedef struct Gain {
+    int n;
+    double before, after; /* PSNR in dB, of the noisy pictures and of the results */
+} Gain;
+
 /* What the run on each picture needs. */
 typedef struct Predict {
     sg_model *model;
     sg_task task;
+    Net *net; /* for --split and --corrupt; NULL: not needed */
+    const Inputs *inputs;
+    const PictureList *clean; /* NULL: none */
+    Corruption *corruption;   /* NULL: pictures are taken as they are */
+    Gain *gain;
     const char *out_dir;
     Json *json; /* NULL: print lines for people */
     Arena *arena;
@@ -167,50 +194,76 @@ static Err predict_mask(const Predict *p, const Picture *picture, const Image *i
 
 /* ---- reconstruction ---- */
 
-static double mean_squared_error(const Image *image, const Image *out) {
-    size_t n = (size_t)out->width * (size_t)out->height * (size_t)out->channels;
-    double scale = image->depth == 16 ? 65535 : 255, sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        double value = (image->depth == 16 ? image->u16[i] : image->u8[i]) / scale;
-        double d = out->u8[i] / 255.0 - value;
-        sum += d * d;
+/* What is written of one picture. */
+typedef struct Views {
+    const Image *input, *out, *clean; /* clean NULL: there is none */
+} Views;
+
+static void report_views(const Predict *p, const Picture *picture, const Views *v) {
+    double mse = picture_mse(v->out, v->clean ? v->clean : v->input);
+    double before = v->clean ? picture_psnr(v->input, v->clean) : 0;
+    double after = v->clean ? picture_psnr(v->out, v->clean) : 0;
+    if (v->clean) {
+        p->gain->n++;
+        p->gain->before += before;
+        p->gain->after += after;
     }
-    return sum / (double)n;
+    if (!p->json) {
+        printf("%s -> %s/%s_{out,compare}.png  mse %.5g", picture->path, p->out_dir, picture->stem, mse);
+        if (v->clean) printf("  psnr %.2f -> %.2f dB", before, after);
+        printf("\n");
+        return;
+    }
+    json_string(p->json, "out", result_path(p, picture, "_out.png"));
+    json_string(p->json, "compare", result_path(p, picture, "_compare.png"));
+    json_float(p->json, "mse", mse);
+    if (!v->clean) return;
+    json_float(p->json, "psnr_before", before);
+    json_float(p->json, "psnr_after", after);
 }
 
-/* The picture and its reconstruction side by side. */
-static Err write_compare(const char *path, const Image *image, const Image *out, Error *err) {
-    Image both = {0};
-    TRY(image_new(&both, 2 * out->width, out->height, out->channels, 8, err));
-    size_t row = (size_t)out->width * (size_t)out->channels;
-    for (size_t y = 0; y < (size_t)out->height; y++) {
-        for (size_t i = 0; i < row; i++) both.u8[2 * y * row + i] = sample8(image, y * row + i);
-        memcpy(both.u8 + (2 * y + 1) * row, out->u8 + y * row, row);
-    }
-    Err code = image_save(path, &both, err);
-    image_free(&both);
+static Err write_views(const Predict *p, const Picture *picture, const Views *v, Error *err) {
+    const Image *pair[] = {v->input, v->out}, *triple[] = {v->input, v->out, v->clean};
+    TRY(image_save(result_path(p, picture, "_out.png"), v->out, err));
+    TRY(save_beside(result_path(p, picture, "_compare.png"), v->clean ? 3 : 2, v->clean ? triple : pair, err));
+    report_views(p, picture, v);
+    return OK;
+}
+
+/* The clean picture of the same name, of the same size. */
+static Err load_clean(const Predict *p, const Picture *picture, const Image *image, Image *out, Error *err) {
+    const Picture *clean = pictures_find(p->clean, picture->stem);
+    if (!clean) return err_set(err, ERR_DATA, "%s: no clean picture is called '%s'", picture->path, picture->stem);
+    TRY(image_load(clean->path, image->channels, out, err));
+    if (out->width == image->width && out->height == image->height) return OK;
+    Err code = err_set(err, ERR_DATA, "%s is %dx%d, but its clean picture %s is %dx%d", picture->path, image->width,
+                       image->height, clean->path, out->width, out->height);
+    image_free(out);
     return code;
 }
 
 static Err predict_picture(const Predict *p, const Picture *picture, const Image *image, Error *err) {
-    Image out = {0};
+    Image out = {0}, clean = {0};
     TRY(image_new(&out, image->width, image->height, image->channels, 8, err));
     sg_picture input = picture_of(image);
     sg_error error;
-    const char *out_path = result_path(p, picture, "_out.png");
-    const char *compare_path = result_path(p, picture, "_compare.png");
     Err code = from_api(sg_model_reconstruct(p->model, &input, out.u8, &error), &error, picture->path, err);
-    if (code == OK) code = image_save(out_path, &out, err);
-    if (code == OK) code = write_compare(compare_path, image, &out, err);
-    if (code == OK && p->json) {
-        json_string(p->json, "out", out_path);
-        json_string(p->json, "compare", compare_path);
-        json_float(p->json, "mse", mean_squared_error(image, &out));
-    } else if (code == OK) {
-        printf("%s -> %s/%s_{out,compare}.png  mse %.5g\n", picture->path, p->out_dir, picture->stem,
-               mean_squared_error(image, &out));
-    }
+    if (code == OK && p->clean) code = load_clean(p, picture, image, &clean, err);
+    Views views = {image, &out, p->clean ? &clean : NULL};
+    if (code == OK) code = write_views(p, picture, &views, err);
     image_free(&out);
+    image_free(&clean);
+    return code;
+}
+
+/* The picture is the clean one. */
+static Err predict_corrupted(const Predict *p, int i, const Image *image, Error *err) {
+    const Picture *picture = &p->inputs->list.items[i];
+    Corrupted c = {0};
+    Err code = corruption_run(p->corruption, image, (uint64_t)i, &c, err);
+    if (code != OK) return err_context(err, "%s", picture->path);
+    code = write_views(p, picture, &(Views){&c.noisy, &c.out, &c.clean}, err);
+    corrupted_free(&c);
     return code;
 }
 
@@ -235,10 +288,12 @@ static Err predict_class(const Predict *p, const Picture *picture, const Image *
 
 /* ---- all ---- */
 
-static Err predict_one(const Predict *p, const Picture *picture, Error *err) {
+static Err predict_one(const Predict *p, int i, Error *err) {
+    const Picture *picture = &p->inputs->list.items[i];
     Image image = {0};
-    TRY(image_load(picture->path, sg_model_channels(p->model), &image, err));
-    Err code = p->task == SG_SEGMENTATION     ? predict_mask(p, picture, &image, err)
+    TRY(inputs_read(p->inputs, i, sg_model_channels(p->model), &image, err));
+    Err code = p->corruption                  ? predict_corrupted(p, i, &image, err)
+               : p->task == SG_SEGMENTATION   ? predict_mask(p, picture, &image, err)
                : p->task == SG_RECONSTRUCTION ? predict_picture(p, picture, &image, err)
                                               : predict_class(p, picture, &image, err);
     image_free(&image);
@@ -256,7 +311,8 @@ static const char *failure(const Picture *picture, const Error *err, Arena *aren
 }
 
 /* Go through the pictures; one that fails is named and left out. Returns how many failed. */
-static int predict_all(Predict *p, const PictureList *list, Display *display) {
+static int predict_all(Predict *p, Display *display) {
+    const PictureList *list = &p->inputs->list;
     int failed = 0;
     Arena *arena = arena_new();
     for (int i = 0; i < list->n; i++) {
@@ -267,7 +323,7 @@ static int predict_all(Predict *p, const PictureList *list, Display *display) {
         each.json = p->json ? &one : NULL;
         each.arena = arena;
         Error err = ERROR_INIT;
-        if (predict_one(&each, &list->items[i], &err) == OK) {
+        if (predict_one(&each, i, &err) == OK) {
             json_close(&one);
             if (p->json) json_raw(p->json, NULL, json_text(&one));
         } else {
@@ -285,9 +341,22 @@ static int predict_all(Predict *p, const PictureList *list, Display *display) {
     return failed;
 }
 
-static Err predict_list(const Call *call, Predict *p, const PictureList *list, Error *err) {
+static void report_gain(const Predict *p) {
+    const Gain *g = p->gain;
+    if (g->n == 0) return;
+    double before = g->before / g->n, after = g->after / g->n;
+    if (p->json) {
+        json_float(p->json, "mean_psnr_before", before);
+        json_float(p->json, "mean_psnr_after", after);
+    } else {
+        printf("mean psnr of %d picture%s: %.2f -> %.2f dB\n", g->n, g->n == 1 ? "" : "s", before, after);
+    }
+}
+
+static Err predict_list(const Call *call, Predict *p, Error *err) {
     bool wants_json = p->json != NULL;
-    TRY(pictures_check_outputs(list, p->out_dir, suffixes_of(p->task), p->arena, err));
+    const PictureList *list = &p->inputs->list;
+    if (!p->inputs->split) TRY(pictures_check_outputs(list, p->out_dir, suffixes_of(p->task), p->arena, err));
     TRY(make_folder(p->out_dir, err));
     if (wants_json) {
         json_open_object(p->json, NULL);
@@ -296,10 +365,13 @@ static Err predict_list(const Call *call, Predict *p, const PictureList *list, E
         json_open_array(p->json, "pictures");
     }
     Display display = display_begin(stderr);
-    int failed = predict_all(p, list, &display);
+    int failed = predict_all(p, &display);
     if (wants_json) {
         json_close(p->json);
         json_int(p->json, "failed", failed);
+    }
+    report_gain(p);
+    if (wants_json) {
         json_close(p->json);
         print_json(call, p->json);
     }
@@ -314,39 +386,86 @@ static const char *without_slash(const char *path, Arena *arena) {
     return arena_strndup(arena, path, length);
 }
 
+/* The network beside the API's model, for what the API does not do: its data, its noise. */
+static Err open_net(const Call *call, Net **out, Error *err) {
+    const PredictOptions *options = call->options;
+    if (!options->split && !options->corrupt) return OK;
+    Checkpoint *checkpoint = NULL;
+    TRY(checkpoint_open(&checkpoint, call->args[0], false, NULL, call->arena, err));
+    Err code = net_open(out, checkpoint, options->sets.n, options->sets.strings, (int)options->threads, err);
+    checkpoint_close(checkpoint);
+    return code;
+}
+
+static Err check_task(const PredictOptions *options, const Predict *p, Error *err) {
+    if (p->task == SG_RECONSTRUCTION || (!options->corrupt && options->clean.n == 0)) return OK;
+    return err_set(err, ERR_USAGE, "--%s means nothing for a network whose task is %s",
+                   options->corrupt ? "corrupt" : "clean",
+                   p->task == SG_SEGMENTATION ? "segmentation" : "classification");
+}
+
+static Err run_model(const Call *call, Predict *p, Inputs *inputs, const InputsSpec *spec, Error *err) {
+    const PredictOptions *options = call->options;
+    Corruption corruption;
+    TRY(check_task(options, p, err));
+    TRY(open_net(call, &p->net, err));
+    if (p->net) TRY(inputs_open(inputs, spec, net_experiment(p->net), call->arena, err));
+    if (options->corrupt) {
+        TRY(corruption_open(&corruption, p->net, err));
+        p->corruption = &corruption;
+    }
+    return predict_list(call, p, err);
+}
+
 static Err run_predict(const Call *call, Error *err) {
     const PredictOptions *options = call->options;
     if (!options->out) return err_set(err, ERR_USAGE, "no folder for the results: --out DIR");
+    if (options->corrupt && options->clean.n > 0)
+        return err_set(err, ERR_USAGE, "--clean and --corrupt: the pictures are noisy or clean, not both");
     TRY(check_sets(&options->sets, call->arena, err));
-    PictureList list;
-    TRY(pictures_list(&list, call->n_args - 1, call->args + 1, call->arena, err));
+    Inputs inputs;
+    InputsSpec spec = {call->n_args - 1, call->args + 1, options->split, options->limit};
+    TRY(inputs_check(&inputs, &spec, call->arena, err));
+    PictureList clean;
+    if (options->clean.n > 0) TRY(pictures_list(&clean, options->clean.n, options->clean.strings, call->arena, err));
     sg_load_options load = {
         .threads = (int)options->threads, .n_settings = options->sets.n, .settings = options->sets.strings};
     sg_error error;
     sg_model *model;
     if (sg_model_load(&model, call->args[0], &load, &error) != SG_OK) return load_failed(&error, err);
     Json json = json_begin(call->arena);
+    Gain gain = {0};
     Predict predict = {.model = model,
                        .task = sg_model_task(model),
+                       .inputs = &inputs,
+                       .clean = options->clean.n > 0 ? &clean : NULL,
+                       .gain = &gain,
                        .out_dir = without_slash(options->out, call->arena),
                        .json = options->json ? &json : NULL,
                        .arena = call->arena};
-    Err code = predict_list(call, &predict, &list, err);
+    Err code = run_model(call, &predict, &inputs, &spec, err);
+    inputs_close(&inputs);
+    net_close(predict.net);
     sg_model_free(model);
     return code;
 }
 
 const Command cmd_predict = {
     .name = "predict",
-    .usage = "MODEL INPUT... --out DIR [--set KEY=VALUE]... [--threads N] [--json]",
+    .usage = "MODEL INPUT... | --split NAME --out DIR [--limit N] [--clean PATH | --corrupt] [--set KEY=VALUE]... "
+             "[--threads N] [--json]",
     .doc = "run a trained network on pictures",
-    .help = "MODEL is a checkpoint or a run directory; an INPUT is a picture or a folder of pictures, of any size.\n"
-            "Segmentation writes NAME_mask.png (class indices, coloured by palette), NAME_color.png and\n"
-            "NAME_overlay.png; reconstruction NAME_out.png and NAME_compare.png (picture left, result right).\n"
-            "A network trained with data.fit: resize sees pictures resized the same way, and the mask is scaled back.\n"
-            "A picture that cannot be read is named and left out; the exit code is then 1.\n",
+    .help =
+        "MODEL is a checkpoint or a run directory; an INPUT is a picture or a folder of pictures, of any size.\n"
+        "Segmentation writes NAME_mask.png (class indices, coloured by palette), NAME_color.png and\n"
+        "NAME_overlay.png; reconstruction NAME_out.png and NAME_compare.png (picture left, result right).\n"
+        "With --clean PATH, clean pictures of the same file names, NAME_compare.png is noisy, result and clean, and\n"
+        "the peak signal to noise ratio before and after is told; with --corrupt the pictures are clean, and the\n"
+        "noise layers of the network spoil them first. --split takes the pictures of the network's own data.\n"
+        "A network trained with data.fit: resize sees pictures resized the same way, and the mask is scaled back.\n"
+        "A picture that cannot be read is named and left out; the exit code is then 1.\n",
     .options = predict_options,
     .options_bytes = sizeof(PredictOptions),
-    .min_args = 2,
+    .min_args = 1,
     .max_args = -1,
     .run = run_predict};

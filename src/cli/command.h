@@ -52,9 +52,13 @@ struct Command {
     size_t options_bytes;
     int min_args, max_args; /* max_args -1: any number */
     Err (*run)(const Call *call, Error *err);
+    /* Commands below this one, whose names are all its words ("analyze pca"); NULL-terminated. NULL: none. Where there
+     * are some, only name, doc and help count beside them. */
+    const Command *const *parts;
 };
 
-extern const Command cmd_train, cmd_eval, cmd_predict, cmd_pack, cmd_check, cmd_inspect;
+extern const Command cmd_train, cmd_eval, cmd_predict, cmd_encode, cmd_decode, cmd_sample, cmd_pack, cmd_check,
+    cmd_inspect, cmd_analyze;
 
 /* ---- options.c: the command line ---- */
 

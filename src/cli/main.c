@@ -8,37 +8,74 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-static const Command *const commands[] = {&cmd_train, &cmd_eval,    &cmd_predict, &cmd_pack,
-                                          &cmd_check, &cmd_inspect, NULL};
+static const Command *const commands[] = {&cmd_train, &cmd_eval,  &cmd_predict, &cmd_encode,  &cmd_decode, &cmd_sample,
+                                          &cmd_pack,  &cmd_check, &cmd_inspect, &cmd_analyze, NULL};
+
+/* What a person types for a command of `table`: its last word. */
+static const char *last_word(const Command *command) {
+    const char *space = strrchr(command->name, ' ');
+    return space ? space + 1 : command->name;
+}
+
+static void print_table(const Command *const *table, FILE *out) {
+    for (int i = 0; table[i]; i++) fprintf(out, "  %-8s %s\n", last_word(table[i]), table[i]->doc);
+}
 
 static void print_usage(FILE *out) {
     fprintf(out, "sandglass %s trains convolutional encoder-decoders described in a YAML file.\n\n", SANDGLASS_VERSION);
     fprintf(out, "usage: sandglass COMMAND ...\n\n");
-    for (int i = 0; commands[i]; i++) fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->doc);
+    print_table(commands, out);
     fprintf(out, "\n'sandglass COMMAND --help' says more; --version prints the version.\n"
                  "Exit codes: 0 done, 1 failed or stopped before the end, 2 wrong command line.\n");
 }
 
-static const Command *find_command(const char *name, Error *err) {
-    const char *names[sizeof commands / sizeof *commands] = {NULL};
-    for (int i = 0; commands[i]; i++) {
-        if (strcmp(commands[i]->name, name) == 0) return commands[i];
-        names[i] = commands[i]->name;
+static void print_parts(const Command *command, FILE *out) {
+    fprintf(out, "usage: sandglass %s NAME ...\n\n%s\n", command->name, command->help);
+    print_table(command->parts, out);
+    fprintf(out, "\n'sandglass %s NAME --help' says more.\n", command->name);
+}
+
+/* The command of `table` that `word` means; `below` is what the table belongs to, NULL for the program's own. */
+static const Command *find_command(const Command *const *table, const Command *below, const char *word, Arena *arena,
+                                   Error *err) {
+    int n = 0;
+    while (table[n]) n++;
+    const char **names = ARENA_ARRAY(arena, const char *, n + 1);
+    for (int i = 0; i < n; i++) {
+        names[i] = last_word(table[i]);
+        if (strcmp(names[i], word) == 0) return table[i];
     }
-    const char *near = nearest_name(name, names);
+    const char *path = below ? below->name : "", *gap = below ? " " : "";
+    const char *near = nearest_name(word, names);
     if (near)
-        err_set(err, ERR_USAGE, "unknown command '%s', did you mean '%s'?", name, near);
+        err_set(err, ERR_USAGE, "unknown command '%s%s%s', did you mean '%s%s%s'?", path, gap, word, path, gap, near);
     else
-        err_set(err, ERR_USAGE, "unknown command '%s'; 'sandglass --help' lists them", name);
+        err_set(err, ERR_USAGE, "unknown command '%s%s%s'; 'sandglass%s%s --help' lists them", path, gap, word,
+                below ? " " : "", path);
     return NULL;
 }
 
+static bool asks_for_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static Err run_command(int argc, char **argv, const char **json, Arena *arena, Error *err) {
-    const Command *command = find_command(argv[1], err);
+    int used = 2; /* words of argv: the program and the command */
+    const Command *command = find_command(commands, NULL, argv[1], arena, err);
+    for (; command && command->parts; used++) {
+        if (used < argc && asks_for_help(argv[used])) {
+            print_parts(command, stdout);
+            return OK;
+        }
+        if (used >= argc)
+            return err_set(err, ERR_USAGE, "too few arguments; 'sandglass %s --help' lists what can follow",
+                           command->name);
+        command = find_command(command->parts, command, argv[used], arena, err);
+    }
     if (!command) return ERR_USAGE;
     Call call = {.arena = arena, .json = json};
     bool help;
-    TRY(options_parse(command, argc - 2, argv + 2, &call, &help, err));
+    TRY(options_parse(command, argc - used, argv + used, &call, &help, err));
     if (help) {
         options_print_help(command, stdout);
         return OK;

@@ -87,6 +87,12 @@ Err pictures_list(PictureList *out, int n_paths, const char *const *paths, Arena
     return check_stems(out, arena, err);
 }
 
+const Picture *pictures_find(const PictureList *list, const char *stem) {
+    for (int i = 0; i < list->n; i++)
+        if (strcmp(list->items[i].stem, stem) == 0) return &list->items[i];
+    return NULL;
+}
+
 /* ---- what may be written ---- */
 
 typedef struct FileId {

@@ -19,6 +19,9 @@ typedef struct PictureList {
  * exist, a folder without pictures, and two pictures with the same stem are errors. */
 Err pictures_list(PictureList *out, int n_paths, const char *const *paths, Arena *arena, Error *err);
 
+/* The picture of this stem; NULL: there is none. */
+const Picture *pictures_find(const PictureList *list, const char *stem);
+
 /* An error when OUT/STEM + one of the suffixes (NULL-terminated) is one of the input files, whatever the path is
  * written like. */
 Err pictures_check_outputs(const PictureList *list, const char *out_dir, const char *const *suffixes, Arena *arena,

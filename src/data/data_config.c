@@ -12,6 +12,7 @@
 typedef struct DataKeys {
     DataConfig config;
     const Node *kind, *classes;
+    ParamList only, without; /* data/select.h reads them for each split */
 } DataKeys;
 
 static const char *const fit_names[] = {"exact", "resize", "crop", "pad", NULL};
@@ -33,6 +34,10 @@ const Param data_params[] = {
     {"channels", PARAM_INT, ROW(config.channels), "0", 0, 1024, NULL, "convert pictures to so many; 0: as the data"},
     {"size", PARAM_PAIR, ROW(config.size), "0", 0, 1 << 20, NULL, "what the network gets; 0: as the data"},
     {"fit", PARAM_CHOICE, ROW(config.fit), "exact", 0, 0, fit_names, "how pictures of another size come to 'size'"},
+    {"only", PARAM_STRINGS, ROW(only), "", 0, 0, NULL,
+     "labels (names or numbers): samples of these alone; here for all splits, or in a split"},
+    {"without", PARAM_STRINGS, ROW(without), "", 0, 0, NULL,
+     "labels: no samples of these; here for all splits, or in a split"},
     {"cache_mb", PARAM_INT, ROW(config.cache_mb), "1024", 0, 1 << 24, NULL,
      "decoded samples a split keeps in memory, at most"},
     {0}};

@@ -56,6 +56,8 @@ typedef struct DatasetKind {
     /* For data in memory: sample i with images that point into it, valid until close and never freed. NULL: has
      * none. */
     void (*view)(const Dataset *dataset, int64_t i, Sample *out);
+    /* Label of sample i without reading its picture. NULL: read (or view) it. */
+    Err (*label_of)(Dataset *dataset, int64_t i, int32_t *label, Error *err);
     void (*close)(Dataset *dataset); /* NULL is fine */
     bool parallel;
 } DatasetKind;

@@ -2,6 +2,7 @@
 #include "data/split.h"
 
 #include "data/mask.h"
+#include "data/select.h"
 #include "data/window.h"
 
 #include <inttypes.h>
@@ -21,6 +22,7 @@ struct Split {
     DatasetInfo info; /* channels, depth and has_mask as the split hands them out; n_classes completed */
     const DatasetKind *kind;
     Dataset *dataset;
+    int64_t *chosen; /* sample i of the split is this one of the dataset; NULL: the same */
     MaskMap map;
     bool plain;               /* samples come out as the dataset's view has them */
     int label_limit;          /* labels must be below; 0: any */
@@ -35,7 +37,7 @@ struct Split {
 static Err check_split_keys(const Node *node, const char *name, Error *err) {
     Err code = OK;
     for (int i = 0; i < node->n; i++)
-        if (param_find(data_params, node->keys[i]->text) != NULL)
+        if (param_find(data_params, node->keys[i]->text) != NULL && !selection_key(node->keys[i]->text))
             code = err_at(err, ERR_CONFIG, node->keys[i]->mark, "data.%s: '%s' belongs to data itself, for all splits",
                           name, node->keys[i]->text);
     return code;
@@ -157,6 +159,20 @@ static Err check_shape(const Split *s, const Experiment *experiment, Error *err)
     return OK;
 }
 
+/* `only` and `without`. */
+static Err select_samples(Split *s, const Experiment *experiment, Error *err) {
+    Selection selection;
+    TRY(selection_read(&selection, experiment->data, s->name, s->arena, err));
+    if (!selection_given(&selection)) return OK;
+    const SelectSpec spec = {.kind = s->kind,
+                             .dataset = s->dataset,
+                             .info = &s->info,
+                             .split = s->name,
+                             .n_classes = s->config.n_classes,
+                             .class_names = s->config.class_names};
+    return selection_apply(&selection, &spec, &s->chosen, &s->info.n, err);
+}
+
 static Err set_up(Split *s, const Experiment *experiment, Error *err) {
     int in_dataset = s->info.n_classes;
     bool masked = s->info.has_mask && experiment->task == TASK_SEGMENTATION;
@@ -164,6 +180,7 @@ static Err set_up(Split *s, const Experiment *experiment, Error *err) {
     s->info.has_mask = masked; /* nobody else looks at them */
     complete_classes(s);
     TRY(check_classes(s, experiment, in_dataset, err));
+    TRY(select_samples(s, experiment, err));
     int raw_channels = s->info.channels;
     if (s->config.channels > 0) s->info.channels = (int)s->config.channels;
     s->config.channels = s->info.channels;
@@ -210,6 +227,7 @@ void split_close(Split *s) {
         free(kept);
     }
     free(s->cache);
+    free(s->chosen);
     if (s->dataset != NULL) s->kind->close(s->dataset);
     pthread_mutex_destroy(&s->reading);
     arena_free(s->arena);
@@ -232,25 +250,31 @@ void split_shape(const Split *s, int64_t shape[4]) {
     shape[3] = sized ? s->config.size[1] : s->info.width;
 }
 
+/* Number in the dataset of sample i of the split. */
+static int64_t number_of(const Split *s, int64_t i) {
+    return s->chosen != NULL ? s->chosen[i] : i;
+}
+
 void split_sample_name(const Split *s, int64_t i, char *text, size_t bytes) {
-    s->kind->name_of(s->dataset, i, text, bytes);
+    s->kind->name_of(s->dataset, number_of(s, i), text, bytes);
 }
 
 /* ---- reading ---- */
 
 static Err read_raw(Split *s, int64_t i, Sample *out, Error *err) {
-    if (s->kind->parallel) return s->kind->read(s->dataset, i, out, err);
+    int64_t number = number_of(s, i);
+    if (s->kind->parallel) return s->kind->read(s->dataset, number, out, err);
     pthread_mutex_lock(&s->reading);
-    Err code = s->kind->read(s->dataset, i, out, err);
+    Err code = s->kind->read(s->dataset, number, out, err);
     pthread_mutex_unlock(&s->reading);
     return code;
 }
 
 static void mask_name(const Split *s, int64_t i, char *text, size_t bytes) {
     if (s->kind->mask_name_of != NULL)
-        s->kind->mask_name_of(s->dataset, i, text, bytes);
+        s->kind->mask_name_of(s->dataset, number_of(s, i), text, bytes);
     else
-        s->kind->name_of(s->dataset, i, text, bytes);
+        s->kind->name_of(s->dataset, number_of(s, i), text, bytes);
 }
 
 /* Names the sample in front of words that do not. */
@@ -373,7 +397,7 @@ static void keep(Split *s, int64_t i, const Sample *sample) {
 
 bool split_peek(Split *s, int64_t i, Sample *view) {
     if (s->plain) {
-        s->kind->view(s->dataset, i, view);
+        s->kind->view(s->dataset, number_of(s, i), view);
         return s->label_limit == 0 || (view->label >= 0 && view->label < s->label_limit);
     }
     const Sample *kept = s->cache != NULL ? s->cache[i] : NULL;

@@ -13,6 +13,8 @@
  *       channels: 3              # convert to; default: as the data
  *       size: [360, 480]         # height, width of what the network gets; default: as the data
  *       fit: exact               # exact (else error) | resize | crop (the middle) | pad (centred; the mean, ignored)
+ *       only: [0, 1]             # labels, by name or number: samples of these alone; or
+ *       without: 4               # no samples of these. A split's own keys replace those for all
  *       cache_mb: 1024           # decoded samples a split keeps in memory, at most; 0: none
  *       KNOB: ..                 # knobs of the kind that all splits share
  *       train: {KNOB: ..}        # a split: its own knobs, {} or nothing when it has none

@@ -323,11 +323,8 @@ static const char *decode(Format format, const uint8_t *bytes, size_t n, const I
     return stb_decode(bytes, n, format, spec.channels, info->depth, out);
 }
 
-static Err load(const char *path, LoadSpec spec, Image *out, Error *err) {
+static Err load_bytes(const char *path, const uint8_t *bytes, size_t n, LoadSpec spec, Image *out, Error *err) {
     *out = (Image){0};
-    uint8_t *bytes;
-    size_t n;
-    TRY(file_read(path, SIZE_MAX, &bytes, &n, NULL, err));
     Format format = format_of(path, bytes, n);
     Header h = {.info.orientation = 1};
     Err code = OK;
@@ -338,12 +335,25 @@ static Err load(const char *path, LoadSpec spec, Image *out, Error *err) {
         wrong = read_info(format, bytes, n, &h);
     if (code == OK && wrong == NULL && h.info.width > 0) code = check_size(path, &h, spec.channels, n, err);
     if (code == OK && wrong == NULL) wrong = decode(format, bytes, n, &h.info, spec, out);
-    free(bytes);
     if (wrong != NULL) code = err_set(err, ERR_DATA, "%s: %s", path, wrong);
     if (code == OK) code = orient_apply(out, h.info.orientation, err);
     if (code == OK && spec.channels > 0) code = image_convert(out, spec.channels, 0, err);
     if (code != OK) image_free(out);
     return code;
+}
+
+static Err load(const char *path, LoadSpec spec, Image *out, Error *err) {
+    uint8_t *bytes;
+    size_t n;
+    *out = (Image){0};
+    TRY(file_read(path, SIZE_MAX, &bytes, &n, NULL, err));
+    Err code = load_bytes(path, bytes, n, spec, out, err);
+    free(bytes);
+    return code;
+}
+
+Err image_decode(const char *name, const uint8_t *bytes, size_t n, int channels, Image *out, Error *err) {
+    return load_bytes(name, bytes, n, (LoadSpec){.channels = channels}, out, err);
 }
 
 Err image_load(const char *path, int channels, Image *out, Error *err) {
@@ -424,6 +434,23 @@ static Err stb_encode(const char *path, const char *extension, const Image *imag
     else
         done = stbi_write_jpg_to_func(buffer_write, out, w, h, c, image->data, JPEG_QUALITY);
     if (!done || out->refused) return err_set(err, ERR_MEMORY, "%s: no memory to encode a picture", path);
+    return OK;
+}
+
+Err image_encode_jpeg(const Image *image, int quality, uint8_t **bytes, size_t *n, size_t *scan_bytes, Error *err) {
+    Buffer buffer = {0};
+    *bytes = NULL;
+    *n = 0;
+    if (image->depth != 8) return err_set(err, ERR_DATA, "JPEG holds 8 bit, not %d", image->depth);
+    int done = stbi_write_jpg_to_func(buffer_write, &buffer, image->width, image->height, image->channels, image->data,
+                                      quality);
+    if (!done || buffer.refused) {
+        free(buffer.bytes);
+        return err_set(err, ERR_MEMORY, "no memory to encode a picture");
+    }
+    if (scan_bytes != NULL) *scan_bytes = jpeg_scan_bytes(buffer.bytes, buffer.n);
+    *bytes = buffer.bytes;
+    *n = buffer.n;
     return OK;
 }
 

@@ -51,6 +51,13 @@ Err image_save(const char *path, const Image *image, Error *err);
 /* PNG with a palette of n RGB entries; image is 1 channel, 8 bit. */
 Err image_save_palette(const char *path, const Image *image, int n, const uint8_t (*palette)[3], Error *err);
 
+/* As a JPEG in memory, malloc'ed; 1 to 4 channels of 8 bit, quality 1 to 100. scan_bytes (may be NULL): the bytes of
+ * the coded pixels alone, without headers and tables. stb_image_write codes three colour planes always, grey pictures
+ * too; up to quality 90 with colours at half the resolution. */
+Err image_encode_jpeg(const Image *image, int quality, uint8_t **bytes, size_t *n, size_t *scan_bytes, Error *err);
+/* A whole file that is in memory, as image_load reads one; `name` is for messages. */
+Err image_decode(const char *name, const uint8_t *bytes, size_t n, int channels, Image *out, Error *err);
+
 /* Triangle filter, widened when shrinking so that every pixel counts (an antialiased bilinear); nearest for masks. Any
  * depth. */
 Err image_resize(const Image *src, int width, int height, bool nearest, Image *out, Error *err);

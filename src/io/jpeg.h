@@ -23,4 +23,7 @@ const char *jpeg_read_header(const uint8_t *bytes, size_t n, JpegHeader *out);
 /* Walk a whole file to its end marker. Returns NULL, or a phrase ("truncated: ..."). */
 const char *jpeg_check(const uint8_t *bytes, size_t n);
 
+/* Bytes of coded pixels: those between the headers of scans and the markers behind them. 0 when there is no scan. */
+size_t jpeg_scan_bytes(const uint8_t *bytes, size_t n);
+
 #endif

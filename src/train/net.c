@@ -1,4 +1,5 @@
-/* net.c - see net.h. Inference programs are kept by input shape, the least recently used one given up. */
+/* net.c - see net.h. Inference programs are kept by part of the network and input shape, the least recently used one
+ * given up. */
 #include "train/net.h"
 
 #include "base/number.h"
@@ -6,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PROGRAMS = 4 };
+enum { MAX_PROGRAMS = 6 };
 
 typedef struct KeptProgram {
     Program *program; /* NULL: empty place */
     Shape input;
-    bool scored;       /* with the losses */
+    NetPart part;      /* its names are the graph's, one for each layer */
     int64_t used;      /* when, in uses */
     int64_t refreshed; /* Net.generation its prepared weights are of */
 } KeptProgram;
@@ -163,29 +164,40 @@ Err net_input_shape(const Graph *graph, int64_t n, int64_t c, int64_t h, int64_t
                    shape_text(graph->input, wanted), (long long)c, (long long)h, (long long)w);
 }
 
+/* Names of one layer are one text: net_layer gives the graph's. */
+static bool same_part(const NetPart *a, const NetPart *b) {
+    return a->from == b->from && a->at == b->at && a->draws == b->draws && a->scored == b->scored;
+}
+
 /* The place of the program for this input: its own, an empty one, or the least recently used. */
-static KeptProgram *find_place(Net *net, Shape input, bool scored) {
+static KeptProgram *find_place(Net *net, Shape input, const NetPart *part) {
     KeptProgram *place = &net->kept[0];
     for (int i = 0; i < MAX_PROGRAMS; i++) {
         KeptProgram *k = &net->kept[i];
-        if (k->program && k->scored == scored && shape_equal(k->input, input)) return k;
+        if (k->program && same_part(&k->part, part) && shape_equal(k->input, input)) return k;
         if (place->program && (!k->program || k->used < place->used)) place = k;
     }
     program_free(place->program);
-    *place = (KeptProgram){.input = input, .scored = scored, .refreshed = -1};
+    *place = (KeptProgram){.input = input, .part = *part, .refreshed = -1};
     return place;
 }
 
-Err net_program(Net *net, Shape input, bool scored, Program **out, Error *err) {
-    KeptProgram *k = find_place(net, input, scored);
+/* The program of a part whose names are the graph's. */
+static Err find_program(Net *net, const NetPart *part, Shape input, Program **out, Error *err) {
+    KeptProgram *k = find_place(net, input, part);
     if (!k->program) {
         const NetParts *parts = &net->parts;
         CompileSpec spec = {.engine = parts->engine,
                             .graph = parts->graph,
                             .weights = parts->weights,
+                            .draws = part->draws,
+                            .from = part->from,
                             .input = input,
-                            .n_losses = scored ? parts->losses->n : 0,
-                            .losses = scored ? parts->losses->terms : NULL};
+                            .n_losses = part->scored ? parts->losses->n : 0,
+                            .losses = part->scored ? parts->losses->terms : NULL,
+                            .n_outputs = part->at ? 1 : 0,
+                            .outputs = &part->at,
+                            .only_outputs = part->at != NULL};
         TRY(compile_program(&k->program, &spec, err));
     }
     if (k->refreshed != net->generation) program_refresh(k->program);
@@ -193,6 +205,56 @@ Err net_program(Net *net, Shape input, bool scored, Program **out, Error *err) {
     k->used = ++net->uses;
     *out = k->program;
     return OK;
+}
+
+Err net_program(Net *net, Shape input, bool scored, Program **out, Error *err) {
+    bool draws = scored && net->parts.experiment->train.score_draws;
+    return find_program(net, &(NetPart){.scored = scored, .draws = draws}, input, out, err);
+}
+
+/* ---- parts ---- */
+
+const char *net_layer(const Net *net, const char *name, Error *err) {
+    const Graph *graph = net->parts.graph;
+    int node = graph_find(graph, name);
+    if (node >= 0) return graph->nodes[node].name;
+    const char **known = calloc((size_t)graph->n + 1, sizeof *known);
+    for (int i = 0; known && i < graph->n; i++) known[i] = graph->nodes[i].name;
+    const char *near = known ? nearest_name(name, known) : NULL;
+    if (near)
+        err_set(err, ERR_CONFIG, "the network has no layer '%s', did you mean '%s'?", name, near);
+    else
+        err_set(err, ERR_CONFIG, "the network has no layer '%s'; 'sandglass inspect' lists its layers", name);
+    free(known);
+    return NULL;
+}
+
+const char *net_code(const Net *net, Error *err) {
+    const Graph *graph = net->parts.graph;
+    if (graph->code_name) return graph->code_name;
+    err_set(err, ERR_CONFIG, "the network has no code layer: name one 'code' or give model.code");
+    return NULL;
+}
+
+Shape net_layer_shape(const Net *net, const char *name) {
+    const Graph *graph = net->parts.graph;
+    int node = graph_find(graph, name);
+    return node < 0 ? (Shape){0} : graph->shapes[node];
+}
+
+Err net_part(Net *net, const NetPart *part, Shape input, Program **out, const char **result, Error *err) {
+    NetPart own = *part;
+    if (part->from && !(own.from = net_layer(net, part->from, err))) return ERR_CONFIG;
+    if (part->at && !(own.at = net_layer(net, part->at, err))) return ERR_CONFIG;
+    *result = own.at ? own.at : net_output_name(net);
+    return find_program(net, &own, input, out, err);
+}
+
+Err net_compile(Net *net, CompileSpec spec, Program **out, Error *err) {
+    spec.engine = net->parts.engine;
+    spec.graph = net->parts.graph;
+    spec.weights = net->parts.weights;
+    return compile_program(out, &spec, err);
 }
 
 const LossSet *net_losses(const Net *net) {
@@ -255,32 +317,52 @@ static Err check_size(const Net *net, int64_t height, int64_t width, Error *err)
                    (long long)own.dim[2], (long long)own.dim[3], (long long)height, (long long)width);
 }
 
-Err net_run(Net *net, int64_t n, int64_t channels, int64_t height, int64_t width, const float *input,
-            const float **output, Shape *shape, Error *err) {
-    Shape in;
+/* Inputs of any height and width as the program takes them. */
+static Err pad_input(Net *net, int64_t n, int64_t channels, int64_t height, int64_t width, const float **input,
+                     Shape *in, Error *err) {
+    const Graph *graph = net->parts.graph;
     TRY(check_size(net, height, width, err));
-    TRY(net_input_shape(net->parts.graph, n, channels, height, width, &in, err));
+    TRY(net_input_shape(graph, n, channels, height, width, in, err));
     int64_t stride = net->stride > 0 ? net->stride : 1;
     int64_t h = (height + stride - 1) / stride * stride, w = (width + stride - 1) / stride * stride;
-    bool padded = h != height || w != width;
-    TRY(net_input_shape(net->parts.graph, n, channels, h, w, &in, err));
+    TRY(net_input_shape(graph, n, channels, h, w, in, err));
+    if (h == height && w == width) return OK;
+    TRY(grow(&net->padded, &net->padded_floats, (size_t)shape_size(*in), err));
+    pad_planes(n * channels, height, width, *input, h, w, net->padded);
+    *input = net->padded;
+    return OK;
+}
+
+Err net_run_part(Net *net, const NetPart *part, const RunState *run, int64_t n, int64_t channels, int64_t height,
+                 int64_t width, const float *input, const float **output, Shape *shape, Error *err) {
+    Shape in;
     Program *program;
-    TRY(net_program(net, in, false, &program, err));
-    if (padded) {
-        TRY(grow(&net->padded, &net->padded_floats, (size_t)shape_size(in), err));
-        pad_planes(n * channels, height, width, input, h, w, net->padded);
-        input = net->padded;
-    }
+    const char *result;
+    TRY(pad_input(net, n, channels, height, width, &input, &in, err));
+    TRY(net_part(net, part, in, &program, &result, err));
     program_bind(program, "input", (void *)input); /* an input is only read */
-    TRY(program_run(program, &(RunState){0}, err));
-    const char *name = net_output_name(net);
-    *output = program_read(program, name);
-    *shape = program_shape(program, name);
-    if (!padded || shape->rank != 4 || shape->dim[2] != h || shape->dim[3] != w) return OK;
+    TRY(program_run(program, run, err));
+    *output = program_read(program, result);
+    *shape = program_shape(program, result);
+    return OK;
+}
+
+Err net_crop(Net *net, int64_t height, int64_t width, const float **output, Shape *shape, Error *err) {
+    int64_t h = shape->dim[2], w = shape->dim[3];
+    if (shape->rank != 4 || h < height || w < width || (h == height && w == width)) return OK;
     shape->dim[2] = height;
     shape->dim[3] = width;
     TRY(grow(&net->cropped, &net->cropped_floats, (size_t)shape_size(*shape), err));
-    crop_planes(n * shape->dim[1], height, width, *output, h, w, net->cropped);
+    crop_planes(shape->dim[0] * shape->dim[1], height, width, *output, h, w, net->cropped);
     *output = net->cropped;
     return OK;
+}
+
+Err net_run(Net *net, int64_t n, int64_t channels, int64_t height, int64_t width, const float *input,
+            const float **output, Shape *shape, Error *err) {
+    int64_t stride = net->stride > 0 ? net->stride : 1;
+    int64_t h = (height + stride - 1) / stride * stride, w = (width + stride - 1) / stride * stride;
+    TRY(net_run_part(net, &(NetPart){0}, &(RunState){0}, n, channels, height, width, input, output, shape, err));
+    bool whole = shape->rank == 4 && shape->dim[2] == h && shape->dim[3] == w;
+    return whole ? net_crop(net, height, width, output, shape, err) : OK;
 }

@@ -44,8 +44,39 @@ Err net_input_shape(const Graph *graph, int64_t n, int64_t c, int64_t h, int64_t
 /* Point a program's input and the targets of its losses at a batch. */
 void net_bind_batch(Program *program, const LossSet *losses, const Batch *batch);
 
-/* The inference program for an input shape, with the losses when `scored`; the Net's, until the next call. */
+/* The inference program for an input shape, with the losses when `scored` (and then with the noise and draws of
+ * training where train.score_draws is on); the Net's, until the next call. */
 Err net_program(Net *net, Shape input, bool scored, Program **out, Error *err);
+
+/* ---- parts: encoder, decoder, what any layer gives ---- */
+
+/* The layer whose result is the code: `model.code`, else the one named "code". NULL, with words in err, when there is
+ * none. */
+const char *net_code(const Net *net, Error *err);
+/* The name of the layer that `name` stands for (a block, a layer with an activation), as programs know it; NULL, with
+ * words in err, when there is none. */
+const char *net_layer(const Net *net, const char *name, Error *err);
+/* Shape of a layer's result for the network's own input, batch 1; the name is one the network has. */
+Shape net_layer_shape(const Net *net, const char *name);
+
+/* From one layer's result to another's. */
+typedef struct NetPart {
+    const char *from; /* the layer whose result is the input; NULL: the network's own input */
+    const char *at;   /* the layer whose result is wanted; NULL: the network's first output */
+    bool draws;       /* CompileSpec.draws */
+    bool scored;      /* with the losses; then `from` and `at` are NULL */
+} NetPart;
+/* Draws outside of training: batch k of a split (with train.score_draws, features_read), picture k of a list, draws as
+ * step NET_SCORE_STEP + k: the same each time, and nothing that training draws. */
+#define NET_SCORE_STEP (UINT64_C(1) << 62)
+
+/* The inference program of a part for an input shape (rank 0: its own, batch 1): "input" is bound, *result names what
+ * is read. Both are the Net's, until the next call. Only what the result needs is computed. */
+Err net_part(Net *net, const NetPart *part, Shape input, Program **out, const char **result, Error *err);
+
+/* A program of the caller's own on this network: engine, graph and weights are filled in here. The caller frees it
+ * before the Net. */
+Err net_compile(Net *net, CompileSpec spec, Program **out, Error *err);
 
 /* Evaluate a split of the experiment's data, or a loader that is open already (its epoch 0). Stops with ERR_STOPPED
  * when events->stop becomes non-zero. events may be NULL; at: where training is, for the progress line, or NULL. */
@@ -57,5 +88,10 @@ Err net_evaluate_loader(Net *net, const Split *split, Loader *loader, const Trai
  * H, W: edges are repeated up to a multiple of the stride, and an output with spatial axes is cropped back. */
 Err net_run(Net *net, int64_t n, int64_t channels, int64_t height, int64_t width, const float *input,
             const float **output, Shape *shape, Error *err);
+/* The same for a part that begins at the input. A layer's values over padded inputs are given as they are. */
+Err net_run_part(Net *net, const NetPart *part, const RunState *run, int64_t n, int64_t channels, int64_t height,
+                 int64_t width, const float *input, const float **output, Shape *shape, Error *err);
+/* Cut a result of the network back to the upper left height x width, where it is larger; valid like it. */
+Err net_crop(Net *net, int64_t height, int64_t width, const float **output, Shape *shape, Error *err);
 
 #endif
