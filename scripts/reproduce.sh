@@ -1,11 +1,13 @@
 #!/bin/bash
 # Trains the published autoencoders and writes what came out beside what was published.
 #
-#   scripts/reproduce.sh [--quick] [--again] [--data DIR] [NAME...]
+#   scripts/reproduce.sh [--quick] [--again] [--jobs N] [--data DIR] [NAME...]
 #
 #   NAME      see the table below; default: all
 #   --quick   a few epochs of some of them in about 3 minutes, judged by looser limits that a broken model misses
 #   --again   train anew what a finished run is there for
+#   --jobs    models that are trained at the same time, each on one thread, so that none waits for another; default: as
+#             many as there are processors
 #   --data    where mnist/ and fashion-mnist/ are; default: SANDGLASS_DATA, else data/ (scripts/fetch_data.sh mnist)
 #
 # Runs are in runs/reproduce/NAME (runs/reproduce-quick/NAME), an unfinished one is gone on with. Every run leaves its
@@ -29,7 +31,6 @@ vae_conv|mnist/vae_conv|train_loss|147|||146.95|keras.io, generative/vae
 hinton30|mnist/hinton30|squared_error_per_image|3.00|||3.00|Hinton & Salakhutdinov 2006
 hinton30_scratch|mnist/hinton30_scratch|squared_error_per_image||||none|the same without pre-training
 hinton2|mnist/hinton2|squared_error_per_image||||none|Hinton & Salakhutdinov 2006, figure 3
-hinton2_scratch|mnist/hinton2_scratch|squared_error_per_image||||none|the same without pre-training
 sequence|mnist/sequence|loss||0.26|train.epochs=2|none|LSTM over rows
 sda|mnist/sda|test_error|1.4|4|pretrain.epochs=1 train.epochs=3|1.28|Vincent et al. 2010, SDAE-3
 sda_scratch|mnist/sda_scratch|test_error||||none|the same without pre-training
@@ -44,12 +45,13 @@ die() {
     exit 1
 }
 
-quick=false again=false data=${SANDGLASS_DATA:-data}
+quick=false again=false jobs=$(nproc) data=${SANDGLASS_DATA:-data}
 wanted=()
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=true ;;
     --again) again=true ;;
+    --jobs) shift && jobs=${1:?} ;;
     --data) shift && data=${1:?} ;;
     --help | -h) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" && exit 0 ;;
     -*) die "unknown option '$1'; --help says what there is" ;;
@@ -87,11 +89,11 @@ fi
 train() {
     local run=$runs/$1 sets=() how=()
     for set in $3; do sets+=(--set "$set"); done
-    $again && rm -rf "$run"
+    $again && rm -rf "$run" "$runs/$1.train.json"
     [ -f "$runs/$1.train.json" ] && [ -d "$run" ] && return
     [ -d "$run" ] && how=(--resume)
-    $sandglass train "configs/$2.yaml" --set data.root="$data" "${sets[@]}" --run "$run" "${how[@]}" --json \
-        >"$runs/$1.train.json.tmp" || die "training '$1' failed"
+    $sandglass train "configs/$2.yaml" --set data.root="$data" "${sets[@]}" --run "$run" "${how[@]}" $threads --json \
+        >"$runs/$1.train.json.tmp" 2>"$runs/$1.log" || die "training '$1' failed: $(tail -n 3 "$runs/$1.log")"
     mv "$runs/$1.train.json.tmp" "$runs/$1.train.json"
 }
 
@@ -110,8 +112,36 @@ evaluate() {
     mv "$runs/$1.eval.json.tmp" "$runs/$1.eval.json"
 }
 
-missed=()
+# one NAME CONFIG SCORE LIMIT SETTINGS PUBLISHED SOURCE: train, score, leave the row.
+one() {
+    local name=$1 config=$2 score=$3 limit=$4 value verdict= seconds epochs
+    rm -f "$runs/rows/$name.json"
+    say "$name: begins"
+    train "$name" "$config" "$5"
+    evaluate "$name"
+    value=$(score "$runs/$name" "$name" "$score")
+    if [ -n "$limit" ]; then
+        verdict=missed
+        if jq -en "$value <= $limit" >/dev/null; then verdict=reached; fi
+    fi
+    seconds=$(jq '.seconds' "$runs/$name.train.json")
+    epochs=$(jq '.epochs' "$runs/$name.train.json")
+    jq -n --arg name "$name" --arg config "$config" --arg score "$score" --arg published "$6" --arg source "$7" \
+        --arg limit "$limit" --arg verdict "$verdict" --argjson value "$value" --argjson seconds "$seconds" \
+        --argjson epochs "$epochs" '$ARGS.named' >"$runs/rows/$name.json.tmp"
+    mv "$runs/rows/$name.json.tmp" "$runs/rows/$name.json"
+    say "$name: $score $value${limit:+ (at most $limit: $verdict)}, $epochs epochs, ${seconds%.*} s"
+}
+
 began=$SECONDS
+threads=
+[ "$jobs" -gt 1 ] && threads="--threads 1"
+trap 'trap - INT TERM; kill 0' INT TERM
+chosen=()
+# The longest first, so that the processors finish together.
+long="vae_conv hinton30 sda hinton2 conv_transpose denoise hinton30_scratch sda_scratch conv sequence"
+by_length=$(for name in $long; do grep "^$name|" <<<"$models"; done
+    grep -vE "^(${long// /|})\|" <<<"$models")
 while IFS='|' read -r name config score limit quick_limit sets published source; do
     if [ ${#wanted[@]} -gt 0 ]; then
         [[ " ${wanted[*]} " == *" $name "* ]] || continue
@@ -124,25 +154,20 @@ while IFS='|' read -r name config score limit quick_limit sets published source;
     fi
     $quick || sets=
     $quick && limit=$quick_limit
-    say "$name"
-    train "$name" "$config" "$sets"
-    evaluate "$name"
-    value=$(score "$runs/$name" "$name" "$score")
-    verdict=
-    if [ -n "$limit" ]; then
-        verdict=reached
-        if ! jq -en "$value <= $limit" >/dev/null; then
-            verdict=missed
-            missed+=("$name: $score $value, wanted at most $limit")
-        fi
+    chosen+=("$name")
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
+    one "$name" "$config" "$score" "$limit" "$sets" "$published" "$source" &
+done <<<"$by_length"
+wait
+
+missed=()
+for name in "${chosen[@]}"; do
+    if [ ! -f "$runs/rows/$name.json" ]; then
+        missed+=("$name: failed")
+    elif [ "$(jq -r .verdict "$runs/rows/$name.json")" = missed ]; then
+        missed+=("$name: $(jq -r '"\(.score) \(.value), wanted at most \(.limit)"' "$runs/rows/$name.json")")
     fi
-    seconds=$(jq '.seconds' "$runs/$name.train.json")
-    epochs=$(jq '.epochs' "$runs/$name.train.json")
-    jq -n --arg name "$name" --arg config "$config" --arg score "$score" --arg published "$published" \
-        --arg source "$source" --arg limit "$limit" --arg verdict "$verdict" --argjson value "$value" \
-        --argjson seconds "$seconds" --argjson epochs "$epochs" '$ARGS.named' >"$runs/rows/$name.json"
-    say "$name: $score $value${limit:+ (at most $limit: $verdict)}, $epochs epochs, ${seconds%.*} s"
-done <<<"$models"
+done
 
 # The rows in the order of the table above, as Markdown.
 table() {
