@@ -7,7 +7,8 @@
  *     tanh
  *     softplus    log(1 + exp(x))
  *     swish       x * sigmoid(alpha * x) (alpha 1)              Ramachandran, Zoph & Le 2017
- *     softmax     exp(x_c) / sum_k exp(x_k)                     over the channels (axis 1) of each pixel or sample
+ *     softmax     exp(x_c) / sum_k exp(x_k)                     over the channels (axis 1) of each pixel or sample, or
+ *                                                               the features (axis 2) of each step of a sequence
  *     identity    x
  *
  * src and dst of any shape.
@@ -62,10 +63,15 @@ static bool infer(const void *object, int n_src, const Shape *src, Shape *dst, c
     return true;
 }
 
+/* The features of a sequence N,T,F lie last. */
+static int channel_axis(const LayerBuild *l) {
+    return tensor_shape(l->src[0]).rank == 3 ? 2 : 1;
+}
+
 static void forward(Build *b, LayerBuild *l) {
     Act act = act_of(l->params);
     if (is_softmax(l->params))
-        l->dst = op_softmax(b, 1, l->src[0]);
+        l->dst = op_softmax(b, channel_axis(l), l->src[0]);
     else
         l->dst = act.kind == ACT_NONE ? l->src[0] : op_act(b, act, l->src[0]);
 }
@@ -74,7 +80,7 @@ static void backward(Build *b, LayerBuild *l) {
     Act act = act_of(l->params);
     if (!l->want_diff_src[0]) return;
     if (is_softmax(l->params))
-        l->diff_src[0] = op_softmax_backward(b, 1, l->dst, l->diff_dst);
+        l->diff_src[0] = op_softmax_backward(b, channel_axis(l), l->dst, l->diff_dst);
     else if (act.kind == ACT_NONE)
         l->diff_src[0] = l->diff_dst;
     else if (act_from_dst(act))

@@ -27,13 +27,15 @@ typedef struct GaussianSample {
 static const Param params[] = {{0}};
 
 static bool infer(const void *object, int n_src, const Shape *src, Shape *dst, char phrase[LAYER_PHRASE_BYTES]) {
-    if (src[0].rank < 2 || src[0].dim[1] % 2 != 0) {
-        char text[SHAPE_TEXT_BYTES];
+    char text[SHAPE_TEXT_BYTES];
+    if (src[0].rank == 3)
+        return layer_phrase(phrase, "needs vectors or pictures, got a sequence, %s: put a flatten in front",
+                            shape_text(src[0], text));
+    if (src[0].rank < 2 || src[0].dim[1] % 2 != 0)
         return layer_phrase(phrase,
                             "needs an even number of channels, means and then as many log-variances, got %s: twice the "
                             "code's size in front",
                             shape_text(src[0], text));
-    }
     *dst = src[0];
     dst->dim[1] /= 2;
     return true;

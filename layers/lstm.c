@@ -29,7 +29,7 @@ typedef struct Lstm {
 } Lstm;
 
 static const Param params[] = {
-    {"units", PARAM_INT, offsetof(Lstm, units), NULL, 1, 1 << 16, NULL, "values of the state"},
+    {"units", PARAM_INT, offsetof(Lstm, units), NULL, 1, 1 << 14, NULL, "values of the state"},
     {"sequences", PARAM_BOOL, offsetof(Lstm, sequences), "false", 0, 0, NULL,
      "result: the state after each step; else after the last one"},
     {"reverse", PARAM_BOOL, offsetof(Lstm, reverse), "false", 0, 0, NULL, "from the last step to the first"},

@@ -151,6 +151,8 @@ static const LayerCase layer_cases[] = {
     {.kind = "activation", "{kind: softmax}", {SHAPE(3, 10)}, SHAPE(3, 10), FLOATS},
     {.kind = "activation", "{kind: sigmoid}", {SHAPE(3, 7, 5)}, SHAPE(3, 7, 5), FLOATS},
     {.kind = "activation", "{kind: elu}", {SHAPE(2, 16, 17)}, SHAPE(2, 16, 17), FLOATS},
+    {.kind = "activation", "{kind: softmax}", {SHAPE(3, 7, 5)}, SHAPE(3, 7, 5), FLOATS},
+    {.kind = "activation", "{kind: softmax}", {SHAPE(1, 16, 1)}, SHAPE(1, 16, 1), FLOATS},
     {.kind = "activation", "{kind: identity}", {SHAPE(2, 3, 2, 2)}, SHAPE(2, 3, 2, 2), EXACT},
 
     /* random layers */

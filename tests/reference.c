@@ -348,14 +348,16 @@ static double named_function(const char *name, double alpha, double x) {
 }
 
 static void softmax(const RefLayer *l) {
-    Shape s = l->src_shape[0];
-    int64_t places = shape_size(s) / s.dim[0] / s.dim[1];
-    for (int64_t n = 0; n < s.dim[0]; n++)
+    const Shape s = l->src_shape[0];
+    const bool sequence = s.rank == 3; /* each step by itself */
+    const int64_t channels = s.dim[sequence ? 2 : 1], samples = sequence ? s.dim[0] * s.dim[1] : s.dim[0];
+    const int64_t places = shape_size(s) / samples / channels;
+    for (int64_t n = 0; n < samples; n++)
         for (int64_t i = 0; i < places; i++) {
             double sum = 0;
-            for (int64_t c = 0; c < s.dim[1]; c++) sum += exp(l->src[0][(n * s.dim[1] + c) * places + i]);
-            for (int64_t c = 0; c < s.dim[1]; c++) {
-                int64_t at = (n * s.dim[1] + c) * places + i;
+            for (int64_t c = 0; c < channels; c++) sum += exp(l->src[0][(n * channels + c) * places + i]);
+            for (int64_t c = 0; c < channels; c++) {
+                int64_t at = (n * channels + c) * places + i;
                 l->dst[at] = exp(l->src[0][at]) / sum;
             }
         }

@@ -1,8 +1,10 @@
-/* test_features.c - parts of a network (net_part, net_run_part) and the values of a layer over a split
- * (train/features.h): encoder and decoder together are the network, bit by bit; batches are the samples one by one.
+/* test_features.c - parts of a network (net_part, net_run_part), the values of a layer over a split (train/features.h)
+ * and the errors of its pictures (train/image_errors.h): encoder and decoder together are the network, bit by bit;
+ * batches are the samples one by one.
  */
 #include "scratch.h"
 #include "train/features.h"
+#include "train/image_errors.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -275,6 +277,56 @@ static void test_split_mistakes(void **state) {
     net_close(net);
 }
 
+/* ---- errors of pictures ---- */
+
+/* From the bytes of the picture and what the network makes of it alone; mean and deviation as in `normalized`. */
+static void check_errors(Scratch *s, Net *net, Split *split, const ImageErrors *e, double mean, double deviation) {
+    for (int64_t i = 0; i < e->n; i++) {
+        Sample sample = {0};
+        CHECK(split_read(split, i, &sample, &s->err));
+        const Image *image = &sample.image;
+        const int64_t places = (int64_t)image->width * image->height;
+        float *input = block_alloc((size_t)places * 3 * sizeof *input);
+        data_normalize(split_config(split), image, input);
+        const float *output;
+        Shape shape;
+        CHECK(net_run(net, 1, 3, image->height, image->width, input, &output, &shape, &s->err));
+        double mse = 0, energy = 0;
+        for (int64_t k = 0; k < 3 * places; k++) {
+            double own = (double)image->u8[k % places * 3 + k / places] / 255;
+            double apart = ((double)output[k] * deviation + mean) / 255 - own;
+            mse += apart * apart / (double)(3 * places);
+            energy += own * own / (double)(3 * places);
+        }
+        if (fabs(e->mse[i] - mse) > 1e-5 * mse || fabs(e->energy[i] - energy) > 1e-5 * energy)
+            fail_msg("picture %lld: %g and %g, wanted %g and %g", (long long)i, e->mse[i], e->energy[i], mse, energy);
+        block_free(input);
+        image_free(&sample.image);
+        image_free(&sample.mask);
+    }
+}
+
+static void test_image_errors(void **state) {
+    static const char *const normalized[] = {"data.mean=[100, 100, 100]", "data.std=[50, 50, 50]", "train.loss=mse"};
+    for (int i = 0; i < 3; i++) {
+        Scratch *s = NULL;
+        scratch_set_up((void **)&s);
+        Net *net = open_net(s, i < 2 ? conv : dense, i > 0 ? 3 : 0, normalized);
+        Split *split;
+        ImageErrors e;
+        CHECK(split_open(&split, net_experiment(net), "val", &s->err));
+        CHECK(image_errors_read(&e, net, split, i ? 0 : 5, NULL, &s->err)); /* batches of 4 */
+        assert_int_equal(e.n, i ? 7 : 5);
+        assert_null(e.labels);
+        check_errors(s, net, split, &e, i ? 100 : 0, i ? 50 : 255);
+        image_errors_free(&e);
+        image_errors_free(&e); /* empty */
+        split_close(split);
+        net_close(net);
+        scratch_tear_down((void **)&s);
+    }
+}
+
 static volatile sig_atomic_t stop;
 
 static void count(void *context, const Progress *progress) {
@@ -301,9 +353,17 @@ static void test_stop(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_set_up, scratch_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_dense_halves),   TEST(test_conv_halves), TEST(test_only_what_is_needed), TEST(test_draws),
-        TEST(test_no_such_layer),  TEST(test_no_code),     TEST(test_model_code_misspelt), TEST(test_split),
-        TEST(test_split_mistakes), TEST(test_stop),
+        TEST(test_dense_halves),
+        TEST(test_conv_halves),
+        TEST(test_only_what_is_needed),
+        TEST(test_draws),
+        TEST(test_no_such_layer),
+        TEST(test_no_code),
+        TEST(test_model_code_misspelt),
+        TEST(test_split),
+        TEST(test_split_mistakes),
+        TEST(test_image_errors),
+        TEST(test_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

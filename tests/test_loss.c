@@ -1,6 +1,7 @@
 /* test_loss.c - each loss kind against a plain definition in double: values, gradients by central differences of that
  * definition, cases worked by hand, extremes; then the reading of train.loss with its messages. */
 #include "base/rng.h"
+#include "train/evaluate.h"
 #include "train/loss.h"
 
 #include <math.h>
@@ -665,6 +666,9 @@ static void sets_complain(void **state) {
         {"reconstruction", dense_model, "  loss: [{gaussian_kl: ~, on: code}]\n",
          "t.yaml:5:10: error: train.loss[0] (gaussian_kl): needs an even number of channels, means and then as many "
          "log-variances, but layer 'code/activation' is 1x3\n"},
+        {"reconstruction", "flatten, {reshape: [2, 8], name: rows}", "  loss: [{gaussian_kl: ~, on: rows}]\n",
+         "t.yaml:5:10: error: train.loss[0] (gaussian_kl): needs vectors or pictures, but layer 'rows' is a sequence, "
+         "1x2x8: put a flatten behind it\n"},
         {"reconstruction", dense_model, "  loss: {bce: {reduction: some}}\n", "t.yaml:5:27: error: train.loss (bce): "},
         {"reconstruction", dense_model, "  loss: []\n",
          "t.yaml:5:9: error: train.loss: must have 1 to 8 entries, got 0\n"},
@@ -725,11 +729,24 @@ static void class_weights_from_data(void **state) {
 
 static void totals(void **state) {
     const double factor[2] = {1.0, 0.5};
-    LossSet set = {.n = 2, .weights = factor};
+    LossTerm terms[2] = {{.name = "bce"}, {.name = "gaussian_kl"}};
+    LossSet set = {.n = 2, .terms = terms, .weights = factor};
     LossTotal total = {.sum = {6, 5}, .weight = {3, 0}, .activity = 4, .samples = 8};
     assert_true(loss_total_value(&total, &set) == 2.0 + 0.5); /* a term over nothing counts 0 */
     total.weight[1] = 10;
     assert_true(loss_total_value(&total, &set) == 2.0 + 0.25 + 0.5);
+    LossPart parts[LOSS_MAX_TERMS];
+    assert_int_equal(loss_total_parts(&total, &set, parts), 2); /* without their weights */
+    assert_true(parts[0].value == 2.0 && parts[1].value == 0.5 && strcmp(parts[1].name, "gaussian_kl") == 0);
+    Arena *arena = arena_new();
+    for (int n = 1; n <= 2; n++) {
+        Json j = json_begin(arena);
+        json_open_object(&j, NULL);
+        loss_parts_write_json(n, parts, &j);
+        json_close(&j);
+        assert_string_equal(json_text(&j), n == 1 ? "{}" : "{\"terms\":{\"bce\":2,\"gaussian_kl\":0.5}}");
+    }
+    arena_free(arena);
     total = (LossTotal){0};
     assert_true(loss_total_value(&total, &set) == 0.0);
 }

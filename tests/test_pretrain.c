@@ -2,7 +2,7 @@
  * signal or killed at random moments gives the bits of one that never stopped; what the unrolled network computes is
  * the stack's mean-field reconstruction; what history.jsonl says; what is refused. */
 #include "runs.h"
-#include "train/trainer.h"
+#include "train/run.h"
 
 #include "base/rng.h"
 
@@ -352,6 +352,69 @@ static void test_not_finite(void **state) {
     net_close(o.net);
 }
 
+/* Leaves a run whose last.h5 says that pre-training is at `at`. */
+static void write_state(Scratch *s, const char *name, const PretrainState *at) {
+    Experiment *experiment = ARENA_NEW(s->arena, Experiment);
+    CHECK(config_load_text(experiment, "small.yaml", stack, 0, NULL, s->arena, &s->err));
+    TrainSpec spec = {.experiment = experiment, .run_dir = scratch_path(s, name), .threads = 1};
+    Run run = {
+        .spec = &spec, .experiment = experiment, .train = &experiment->train, .arena = s->arena, .dir = {.lock = -1}};
+    CHECK(run_setup(&run, &s->err));
+    CHECK(run_begin(&run, &s->err));
+    run.state.pretrain = *at;
+    run.changes = 1;
+    CHECK(run_save_last(&run, &s->err));
+    run_close(&run);
+}
+
+static void test_impossible_states(void **state) {
+    Scratch *s = *state;
+    const struct {
+        PretrainState at;
+        const char *words;
+    } cases[] = {
+        {{.layer = 4}, "layer 4 of 3, epoch 0 of 0, 0 batches with 0 of 22 samples"},
+        {{.layer = 3, .batch = 1, .samples = 8}, "layer 3 of 3, epoch 0 of 0, 1 batches with 8 of 22 samples"},
+        {{.epoch = 2}, "layer 0 of 3, epoch 2 of 2, 0 batches with 0 of 22 samples"},
+        {{.samples = 8}, "layer 0 of 3, epoch 0 of 2, 0 batches with 8 of 22 samples"},
+        {{.error = 1}, "layer 0 of 3, epoch 0 of 2, 0 batches with 0 of 22 samples"},
+        {{.batch = 2, .samples = 17}, "layer 0 of 3, epoch 0 of 2, 2 batches with 17 of 22 samples"},
+        {{.batch = INT64_MAX, .samples = 22},
+         "layer 0 of 3, epoch 0 of 2, 9223372036854775807 batches with 22 of 22 samples"},
+    };
+    for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
+        const char *name = arena_printf(s->arena, "run%d", i);
+        TrainResult result;
+        write_state(s, name, &cases[i].at);
+        assert_int_equal(train(s, &(Call){.config = stack, .run = name, .resume = true}, &result), ERR_FORMAT);
+        assert_string_equal(
+            scratch_words(s),
+            arena_printf(s->arena, "error: %s/last.h5: pre-training cannot be at %s\n", name, cases[i].words));
+    }
+}
+
+/* Weights that decay the wrong way: after four steps they are finite and their loss is not, so the last.h5 that holds
+ * them makes way for the one before. */
+static void test_checkpoint_withdrawn(void **state) {
+    Scratch *s = *state;
+    TrainResult result;
+    Call call = {denoise, "run",
+                 SETS("pretrain.optimizer=sgd", "pretrain.lr=1e6", "pretrain.weight_decay=4700", "train.save_steps=1"),
+                 .resume = false};
+    assert_int_equal(train(s, &call, &result), ERR_NUMERIC);
+    assert_string_equal(scratch_words(s), "error: pre-training of 'enc1', epoch 2, batch 2: the loss is nan; the last "
+                                          "good checkpoint stays; a lower pretrain.lr may help\n");
+    assert_true(scratch_exists(s, "run/last.damaged.h5"));
+    assert_false(scratch_exists(s, "run/last.prev.h5"));
+    Checkpoint *c;
+    TrainState at;
+    CHECK(checkpoint_open(&c, scratch_path(s, "run"), true, NULL, s->arena, &s->err));
+    CHECK(checkpoint_read_state(c, &at, NULL, NULL, s->arena, &s->err));
+    checkpoint_close(c);
+    assert_int_equal(at.pretrain.epoch, 1);
+    assert_int_equal(at.pretrain.batch, 0);
+}
+
 /* What last.h5 holds after the first batch. */
 static void test_checkpoint_under_way(void **state) {
     Scratch *s = *state;
@@ -391,6 +454,8 @@ int main(void) {
         TEST(test_changed_settings),
         TEST(test_values_out_of_range),
         TEST(test_not_finite),
+        TEST(test_impossible_states),
+        TEST(test_checkpoint_withdrawn),
         TEST(test_checkpoint_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ typedef struct LayerKind {
     /* For kinds that are an element-wise function: which. Lets the compiler fuse them, and fuse a final one into a
      * loss. */
     Act (*act)(const void *params);
-    bool (*is_softmax)(const void *params); /* a softmax over axis 1? NULL: never */
+    bool (*is_softmax)(const void *params); /* a softmax over the channels? NULL: never */
 
     /* Name of the PARAM_STRING knob that names another, earlier layer whose `kept` this one uses (max_unpool2d:
      * "pool"). NULL: none. */

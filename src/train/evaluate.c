@@ -54,10 +54,18 @@ static void write_classes(const Evaluation *e, const char *const *class_names, J
     json_close(json);
 }
 
+void loss_parts_write_json(int n, const LossPart *parts, Json *json) {
+    if (n < 2) return;
+    json_open_object(json, "terms");
+    for (int i = 0; i < n; i++) json_float(json, parts[i].name, parts[i].value);
+    json_close(json);
+}
+
 void evaluation_write_json(const Evaluation *e, const char *const *class_names, Json *json) {
     Score scores[MAX_SCORES];
     list_scores(e, scores);
     for (const Score *s = scores; s->name; s++) json_float(json, s->name, s->value);
+    loss_parts_write_json(e->n_parts, e->parts, json);
     if (class_names && e->classes) write_classes(e, class_names, json);
     json_int(json, "images", e->images);
 }

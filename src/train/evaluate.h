@@ -13,6 +13,8 @@
 typedef struct Evaluation {
     Task task;
     double loss;
+    int n_parts;                    /* the loss's terms */
+    LossPart parts[LOSS_MAX_TERMS]; /* names are the arena's */
     int64_t images;
     SegmentationScore segmentation; /* segmentation; classification uses pixel_accuracy as accuracy */
     int n_classes;
@@ -21,10 +23,14 @@ typedef struct Evaluation {
     double seconds;
 } Evaluation;
 
+/* The terms of a loss of several as a member "terms":{NAME:VALUE}; nothing for one alone. */
+void loss_parts_write_json(int n, const LossPart *parts, Json *json);
+
 /* Write the scores as members of the object that is open in `json`:
  * reconstruction "loss","mse","mae","squared_error_per_image","images"; segmentation "loss","pixel_accuracy",
  * "mean_accuracy","miou","frequency_weighted_iou","images"; classification "loss","accuracy","images".
- * class_names not NULL: also "per_class":{NAME:{"iou","accuracy","pixels"}}, null where a class has no score. */
+ * A loss of several terms also gives "terms":{NAME:VALUE}. class_names not NULL: also
+ * "per_class":{NAME:{"iou","accuracy","pixels"}}, null where a class has no score. */
 void evaluation_write_json(const Evaluation *e, const char *const *class_names, Json *json);
 
 /* The value of a metric by the name a config uses ("miou"); false when the task has no such metric. */

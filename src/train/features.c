@@ -1,7 +1,7 @@
 /* features.c - see features.h. Batches come in the order of the split and are read out one after the other. */
 #include "train/features.h"
 
-#include "base/clock.h"
+#include "train/walk.h"
 
 #include <string.h>
 
@@ -10,11 +10,7 @@ typedef struct Reader {
     Net *net;
     const FeatureSpec *spec;
     const char *at; /* as the network calls it; NULL: the input */
-    Loader *loader;
-    int64_t channels;
-    int64_t done; /* samples */
-    uint64_t batch;
-    double began, told;
+    Features *out;
 } Reader;
 
 static bool is_input(const FeatureSpec *spec) {
@@ -45,8 +41,9 @@ static Err make_room(Features *out, Shape batch_shape, bool labels, Error *err) 
 }
 
 /* The values of a batch at the layer that is asked for; valid until the next batch. */
-static Err run_batch(Reader *r, const Batch *batch, const float **values, Shape *shape, Error *err) {
-    TRY(net_input_shape(net_graph(r->net), batch->n, r->channels, batch->height, batch->width, shape, err));
+static Err run_batch(const Reader *r, const WalkStep *step, const float **values, Shape *shape, Error *err) {
+    const Batch *batch = step->batch;
+    TRY(net_input_shape(net_graph(r->net), batch->n, step->channels, batch->height, batch->width, shape, err));
     *values = batch->input;
     if (!r->at) return OK;
     Program *program;
@@ -54,7 +51,8 @@ static Err run_batch(Reader *r, const Batch *batch, const float **values, Shape 
     NetPart part = {.at = r->at, .draws = r->spec->draws};
     TRY(net_part(r->net, &part, *shape, &program, &result, err));
     program_bind(program, "input", batch->input);
-    RunState run = {.seed = (uint64_t)net_experiment(r->net)->train.seed, .step = NET_SCORE_STEP + r->batch};
+    RunState run = {.seed = (uint64_t)net_experiment(r->net)->train.seed,
+                    .step = NET_SCORE_STEP + (uint64_t)step->number};
     TRY(program_run(program, &run, err));
     *values = program_read(program, result);
     *shape = program_shape(program, result);
@@ -64,69 +62,23 @@ static Err run_batch(Reader *r, const Batch *batch, const float **values, Shape 
                    shape_text(*shape, text), (long long)batch->n);
 }
 
-static Err take_batch(Reader *r, const Batch *batch, Features *out, Error *err) {
+static Err take_batch(void *context, const WalkStep *step, Error *err) {
+    const Reader *r = context;
+    const Batch *batch = step->batch;
+    Features *out = r->out;
     const float *values;
     Shape shape;
     TRY(check_padding(batch, err));
-    TRY(run_batch(r, batch, &values, &shape, err));
+    TRY(run_batch(r, step, &values, &shape, err));
     if (!out->values) TRY(make_room(out, shape, batch->label != NULL, err));
-    int64_t n = batch->n < out->n - r->done ? batch->n : out->n - r->done;
-    memcpy(out->values + r->done * out->size, values, (size_t)(n * out->size) * sizeof *values);
-    if (out->labels) memcpy(out->labels + r->done, batch->label, (size_t)n * sizeof *batch->label);
-    r->done += n;
+    memcpy(out->values + step->first * out->size, values, (size_t)(step->n * out->size) * sizeof *values);
+    if (out->labels) memcpy(out->labels + step->first, batch->label, (size_t)step->n * sizeof *batch->label);
     return OK;
-}
-
-static void tell(Reader *r, const Features *out) {
-    const TrainEvents *events = r->spec->events;
-    double now = clock_seconds();
-    if (!events || !events->progress || now - r->told < 0.1) return;
-    r->told = now;
-    Progress progress = {.evaluating = true,
-                         .batch = r->done,
-                         .batches = out->n,
-                         .elapsed_seconds = now - r->began,
-                         .samples_per_second = (double)r->done / (now - r->began + 1e-9)};
-    progress.eta_seconds = (double)(out->n - r->done) / (progress.samples_per_second + 1e-9);
-    events->progress(events->context, &progress);
-}
-
-static Err read_all(Reader *r, Features *out, Error *err) {
-    const TrainEvents *events = r->spec->events;
-    TRY(loader_start(r->loader, 0, 0, err));
-    while (r->done < out->n) {
-        const Batch *batch;
-        TRY(loader_next(r->loader, &batch, err));
-        if (!batch) break;
-        if (events && events->stop && *events->stop) return err_set(err, ERR_STOPPED, "stopped");
-        TRY(take_batch(r, batch, out, err));
-        r->batch++;
-        tell(r, out);
-    }
-    return OK;
-}
-
-static Err read_split(Reader *r, Split *split, Features *out, Error *err) {
-    const Experiment *experiment = net_experiment(r->net);
-    int64_t has = split_info(split)->n, stride = net_stride(r->net);
-    int64_t limit = r->spec->limit, batch_size = experiment->train.batch_size;
-    out->n = limit > 0 && limit < has ? limit : has;
-    LoaderSpec spec = {.split = split,
-                       .batch_size = batch_size < out->n ? batch_size : out->n,
-                       .multiple = stride > 0 && r->at ? stride : 1};
-    TRY(loader_new(&r->loader, &spec, err));
-    int64_t shape[4];
-    loader_shape(r->loader, shape);
-    r->channels = shape[1];
-    r->began = r->told = clock_seconds();
-    Err code = read_all(r, out, err);
-    loader_free(r->loader);
-    return code;
 }
 
 Err features_read(Features *out, Net *net, const FeatureSpec *spec, Error *err) {
     *out = (Features){0};
-    Reader reader = {.net = net, .spec = spec};
+    Reader reader = {.net = net, .spec = spec, .out = out};
     if (!is_input(spec)) {
         reader.at = spec->at ? net_layer(net, spec->at, err) : net_code(net, err);
         if (!reader.at) return ERR_CONFIG;
@@ -135,7 +87,15 @@ Err features_read(Features *out, Net *net, const FeatureSpec *spec, Error *err) 
         return err_set(err, ERR_CONFIG, "the data has no split '%s'", spec->split);
     Split *split = NULL;
     TRY(split_open(&split, net_experiment(net), spec->split, err));
-    Err code = read_split(&reader, split, out, err);
+    out->n = walk_samples(split, spec->limit);
+    WalkSpec walk = {.net = net,
+                     .split = split,
+                     .n = out->n,
+                     .padded = reader.at != NULL,
+                     .events = spec->events,
+                     .take = take_batch,
+                     .context = &reader};
+    Err code = walk_split(&walk, err);
     split_close(split);
     if (code != OK) features_free(out);
     return code;

@@ -11,7 +11,7 @@
 const LossKind *const loss_kinds[] = {&loss_mse,           &loss_mae,         &loss_bce, &loss_kl_divergence,
                                       &loss_cross_entropy, &loss_gaussian_kl, NULL};
 
-enum { MAX_TERMS = (int)(sizeof((LossTotal){0}.sum) / sizeof(double)), NAME_BYTES = 64 };
+enum { MAX_TERMS = LOSS_MAX_TERMS, NAME_BYTES = 64 };
 
 static const LossKind *loss_find(const char *name) {
     for (int i = 0; loss_kinds[i]; i++) {
@@ -158,6 +158,10 @@ static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget ta
     shape_text(shape, text[0]);
     shape_text(input, text[1]);
     if (target == TARGET_NONE) {
+        if (shape.rank == 3)
+            return err_at(b->err, ERR_CONFIG, mark,
+                          "%s: needs vectors or pictures, but layer '%s' is a sequence, %s: put a flatten behind it",
+                          what, name, text[0]);
         if (shape.rank > 1 && shape.dim[1] % 2 == 0) return OK;
         return err_at(
             b->err, ERR_CONFIG, mark,
@@ -392,6 +396,11 @@ double loss_total_value(const LossTotal *total, const LossSet *set) {
     double value = mean(total->activity, total->samples);
     for (int i = 0; i < set->n; i++) value += set->weights[i] * mean(total->sum[i], total->weight[i]);
     return value;
+}
+
+int loss_total_parts(const LossTotal *total, const LossSet *set, LossPart parts[LOSS_MAX_TERMS]) {
+    for (int i = 0; i < set->n; i++) parts[i] = (LossPart){set->terms[i].name, mean(total->sum[i], total->weight[i])};
+    return set->n;
 }
 
 double loss_batch_value(const LossSet *set, const Program *program) {

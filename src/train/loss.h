@@ -62,15 +62,23 @@ typedef struct LossSet {
 Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *graph, Split *train,
                    const volatile sig_atomic_t *stop, Arena *arena, Error *err);
 
+enum { LOSS_MAX_TERMS = 8 };
+
 /* Collects a split's or an epoch's loss: feed each batch's results, get the mean. Plain numbers, so that a checkpoint
  * can hold it. */
 typedef struct LossTotal {
-    double sum[8], weight[8]; /* per term */
-    double activity, samples; /* activity penalties: sum over samples, number of samples */
+    double sum[LOSS_MAX_TERMS], weight[LOSS_MAX_TERMS]; /* per term */
+    double activity, samples;                           /* activity penalties: sum over samples, number of samples */
 } LossTotal;
 void loss_total_add(LossTotal *total, const LossSet *set, const Program *program);
 /* Weighted sum of the terms' means, plus the mean activity penalty. */
 double loss_total_value(const LossTotal *total, const LossSet *set);
+/* What each term contributes: its name and its mean, without its weight. Returns how many. */
+typedef struct LossPart {
+    const char *name; /* lives as long as the set */
+    double value;
+} LossPart;
+int loss_total_parts(const LossTotal *total, const LossSet *set, LossPart parts[LOSS_MAX_TERMS]);
 /* The value of the last batch alone (for the progress line and the NaN guard). */
 double loss_batch_value(const LossSet *set, const Program *program);
 

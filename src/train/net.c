@@ -309,8 +309,7 @@ static void crop_planes(int64_t n_planes, int64_t h, int64_t w, const float *src
             memcpy(dst + (p * h + y) * w, src + (p * from_h + y) * from_w, sizeof *dst * (size_t)w);
 }
 
-/* A network that only takes its own size says so before a layer deep inside does. */
-static Err check_size(const Net *net, int64_t height, int64_t width, Error *err) {
+Err net_check_size(const Net *net, int64_t height, int64_t width, Error *err) {
     Shape own = net->parts.graph->input;
     if (net->stride > 0 || own.rank != 4 || (own.dim[2] == height && own.dim[3] == width)) return OK;
     return err_set(err, ERR_DATA, "the network takes pictures of %lldx%lld only (height x width), got %lldx%lld",
@@ -321,7 +320,7 @@ static Err check_size(const Net *net, int64_t height, int64_t width, Error *err)
 static Err pad_input(Net *net, int64_t n, int64_t channels, int64_t height, int64_t width, const float **input,
                      Shape *in, Error *err) {
     const Graph *graph = net->parts.graph;
-    TRY(check_size(net, height, width, err));
+    TRY(net_check_size(net, height, width, err));
     TRY(net_input_shape(graph, n, channels, height, width, in, err));
     int64_t stride = net->stride > 0 ? net->stride : 1;
     int64_t h = (height + stride - 1) / stride * stride, w = (width + stride - 1) / stride * stride;

@@ -41,6 +41,9 @@ void net_refresh(Net *net);
 /* The shape of a batch of n inputs c,h,w for this network: N,C,H,W, or N,C*H*W when it takes vectors. Inputs that do
  * not fit it are an error. */
 Err net_input_shape(const Graph *graph, int64_t n, int64_t c, int64_t h, int64_t w, Shape *out, Error *err);
+/* A network that only takes pictures of its own size says so, before a layer deep inside does. */
+Err net_check_size(const Net *net, int64_t height, int64_t width, Error *err);
+
 /* Point a program's input and the targets of its losses at a batch. */
 void net_bind_batch(Program *program, const LossSet *losses, const Batch *batch);
 

@@ -70,6 +70,8 @@ static Err score_batch(Scorer *s, Net *net, const Program *program, const Batch 
 static void finish_scores(const Scorer *s, const Net *net, Evaluation *out, Arena *arena) {
     *out = (Evaluation){.task = s->task, .images = s->images};
     out->loss = loss_total_value(&s->loss, net_losses(net));
+    out->n_parts = loss_total_parts(&s->loss, net_losses(net), out->parts);
+    for (int i = 0; i < out->n_parts; i++) out->parts[i].name = arena_strdup(arena, out->parts[i].name);
     if (s->task == TASK_RECONSTRUCTION) {
         const ReconstructionSum *r = &s->reconstruction;
         out->mse = r->elements ? r->squared / (double)r->elements : 0;

@@ -176,7 +176,9 @@ static void gather(const Stage *s, int64_t first, int64_t n) {
     for (int64_t i = 0; i < n; i++) memcpy(s->batch + i * width, s->data.values + s->order[first + i] * width, bytes);
 }
 
+/* The run ends here; weights are those of the last good step. */
 static Err report_nonfinite(const Stage *s, const char *what, double value, Error *err) {
+    run_withdraw(s->loop->run);
     return err_set(
         err, ERR_NUMERIC,
         "pre-training of '%s', epoch %lld, batch %lld: the %s is %s; the last good checkpoint stays; a lower "
@@ -198,9 +200,12 @@ static Err learn_batch(Stage *s, Error *err) {
     TRY(program_run(program, &where, err));
     double error = *(const double *)program_read(program, "error"), norm;
     if (!isfinite(error)) return report_nonfinite(s, p->kind->measure, error, err);
+    run->proven = true;
     const Optimizer *optimizer = at->epoch < p->n_first ? &p->first : &p->then;
     if (!optimizer_step(optimizer, run->pretrained, s->layer->lr, (int64_t)where.step + 1, 1, &norm))
         return report_nonfinite(s, "norm of the gradient", norm, err);
+    run->changes++;
+    run->proven = false;
     at->error += error;
     at->samples += n;
     at->batch++;

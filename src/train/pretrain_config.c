@@ -275,6 +275,10 @@ static Err fill_knobs(Reader *r) {
     fits(r, "epochs", knobs->epochs.n);
     fits(r, "lr", knobs->lr.n);
     fits(r, "rate", knobs->rate.n);
+    if (param_find(r->kind->params, "rate") && knobs->rate.n == 0)
+        COMPLAIN(r, "rate", 0, "rate: expected a number, got an empty list");
+    if (knobs->optimizer == PRETRAIN_ADAM && knobs->momentum > 0)
+        COMPLAIN(r, "momentum", 0, "momentum: belongs to optimizer sgd, adam has its own: leave it out");
     return r->result;
 }
 

@@ -23,7 +23,7 @@ typedef struct RunPrograms {
 /* Where training was when last.h5 was written. */
 typedef struct SavedState {
     bool is_there;
-    int64_t epoch, batch, step;
+    int64_t epoch, batch, changes;
     PretrainState pretrain;
 } SavedState;
 
@@ -44,15 +44,16 @@ typedef struct Run {
     RunPrograms programs;
     Pretrain pretrain;
     Weights *pretrained; /* the layer whose pre-training is under way; NULL: none */
-    Net *net;           /* for evaluation and pictures: inference on the same weights */
-    float *accumulated; /* sum over micro-batches of gradient times share; NULL when each batch makes a step */
+    Net *net;            /* for evaluation and pictures: inference on the same weights */
+    float *accumulated;  /* sum over micro-batches of gradient times share; NULL when each batch makes a step */
     int64_t steps_per_epoch;
 
     TrainState state;
     int history_capacity;
     RunDir dir;
+    int64_t changes; /* optimizer steps, of pre-training too, that this process has done */
     SavedState saved;
-    bool proven; /* the present weights have given a finite loss */
+    bool proven; /* the present weights have given a finite loss; in pre-training, those of the layer under way */
 } Run;
 
 /* Read the config's sections, open the data, build network, losses and programs; the weights are initialised. Touches
@@ -65,8 +66,8 @@ void run_close(Run *run);
 Err run_begin(Run *run, Error *err);
 
 /* Write last.h5 or best.h5; weights with a NaN or Inf are ERR_NUMERIC instead. last.h5 is left alone when it holds this
- * very state. The one before it is kept as last.prev.h5 unless it holds weights of the same step, so last.prev.h5 is
- * always one whose weights went on to give a finite loss. */
+ * very state. The one before it is kept as last.prev.h5 unless it holds the same weights, so last.prev.h5 is always one
+ * whose weights went on to give a finite loss. */
 Err run_save_last(Run *run, Error *err);
 Err run_save_best(Run *run, Error *err);
 /* A loss was not finite. Unless the present weights are proven, a last.h5 that holds them becomes last.damaged.h5 and

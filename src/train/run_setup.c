@@ -227,17 +227,17 @@ static Err save(Run *run, const char *name, const char *keep_as, bool whole, Err
 static void remember_saved(Run *run) {
     const TrainState *s = &run->state;
     run->saved = (SavedState){
-        .is_there = true, .epoch = s->epoch, .batch = s->batch, .step = s->step, .pretrain = s->pretrain};
+        .is_there = true, .epoch = s->epoch, .batch = s->batch, .changes = run->changes, .pretrain = s->pretrain};
 }
 
 Err run_save_last(Run *run, Error *err) {
     const TrainState *s = &run->state;
     const SavedState *saved = &run->saved;
     const PretrainState *p = &s->pretrain, *q = &saved->pretrain;
-    bool same_layer = p->layer == q->layer && p->epoch == q->epoch && p->batch == q->batch;
-    bool same_step = saved->is_there && saved->step == s->step && same_layer;
-    if (same_step && saved->epoch == s->epoch && saved->batch == s->batch) return OK;
-    TRY(save(run, "last.h5", same_step ? NULL : "last.prev.h5", true, err));
+    bool same_weights = saved->is_there && saved->changes == run->changes;
+    bool same_place = p->layer == q->layer && p->epoch == q->epoch && p->batch == q->batch;
+    if (same_weights && same_place && saved->epoch == s->epoch && saved->batch == s->batch) return OK;
+    TRY(save(run, "last.h5", same_weights ? NULL : "last.prev.h5", true, err));
     remember_saved(run);
     return OK;
 }
@@ -269,7 +269,7 @@ void run_withdraw(Run *run) {
         put_aside(run, "best.h5", NULL, "best.damaged.h5");
         run_note(run, "best.h5 held weights that give no finite loss: it is best.damaged.h5 now");
     }
-    if (!run->saved.is_there || run->saved.step != s->step || !has_file(run, "last.prev.h5")) return;
+    if (!run->saved.is_there || run->saved.changes != run->changes || !has_file(run, "last.prev.h5")) return;
     put_aside(run, "last.h5", "last.prev.h5", "last.damaged.h5");
     run->saved.is_there = false;
     run_note(run, "last.h5 held weights that give no finite loss: it is last.damaged.h5 now, and last.h5 is the one "
@@ -299,17 +299,27 @@ static Err check_state(const Run *run, const char *path, Error *err) {
     return OK;
 }
 
-/* The same for pre-training; with a layer under way, its weights and slots. */
+static Err check_pretrain(const Run *run, const char *path, Error *err) {
+    const PretrainState *s = &run->state.pretrain;
+    const Pretrain *p = &run->pretrain;
+    const int64_t n = run->data.n_images, epochs = s->layer < p->n ? p->layers[s->layer].epochs : 0;
+    int64_t samples = s->batch <= n ? s->batch * p->batch_size : -1; /* what so many batches have */
+    if (samples > n) samples = n;
+    bool begun = s->epoch > 0 || s->batch > 0;
+    if (s->layer <= p->n && s->samples == samples && (begun ? s->epoch < epochs : s->error == 0)) return OK;
+    return err_set(err, ERR_FORMAT,
+                   "%s: pre-training cannot be at layer %lld of %d, epoch %lld of %lld, %lld batches with %lld of %lld "
+                   "samples",
+                   path, (long long)s->layer, p->n, (long long)s->epoch, (long long)epochs, (long long)s->batch,
+                   (long long)s->samples, (long long)n);
+}
+
+/* With a layer under way, its weights and slots. */
 static Err take_up_pretrain(Run *run, const Checkpoint *c, Error *err) {
     const PretrainState *s = &run->state.pretrain;
     const Pretrain *p = &run->pretrain;
-    bool under_way = s->epoch > 0 || s->batch > 0;
-    int64_t epochs = s->layer < p->n ? p->layers[s->layer].epochs : 0;
-    if (s->layer > p->n || s->samples > run->data.n_images || (under_way && s->epoch >= epochs) ||
-        (!under_way && (s->samples > 0 || s->error != 0)))
-        return err_set(err, ERR_FORMAT, "%s: layer %lld of %d and epoch %lld of %lld of pre-training cannot be",
-                       checkpoint_path(c), (long long)s->layer, p->n, (long long)s->epoch, (long long)epochs);
-    if (!under_way) return OK;
+    TRY(check_pretrain(run, checkpoint_path(c), err));
+    if (s->epoch == 0 && s->batch == 0) return OK;
     const OptimKind *kind = p->then.kind;
     TRY(pretrain_weights_new(&run->pretrained, &p->layers[s->layer], kind->n_slots, err));
     return checkpoint_read_pretrain(c, run->pretrained, kind->slot_names, err);

@@ -76,6 +76,7 @@ static Err learn(Run *run, Program *program, double share, const RunState *at, E
     if (run->accumulated) memset(run->accumulated, 0, bytes);
     s->micro = 0;
     s->step++;
+    run->changes++;
     run->proven = false;
     return OK;
 }
@@ -192,6 +193,8 @@ static const char *history_line(const Run *run, const Evaluation *val, double lr
     json_int(&j, "step", s->step);
     json_open_object(&j, "train");
     json_float(&j, "loss", loss_total_value(&s->train_loss, &run->losses));
+    LossPart parts[LOSS_MAX_TERMS];
+    loss_parts_write_json(loss_total_parts(&s->train_loss, &run->losses, parts), parts, &j);
     json_close(&j);
     if (val) {
         json_open_object(&j, "val");
