@@ -29,7 +29,8 @@ denoise|mnist/denoise|loss|0.085|||0.0839|keras.io, vision/autoencoder, noisy
 vae|mnist/vae|loss||190|train.epochs=3|none|dense, after the Keras blog
 vae_conv|mnist/vae_conv|train_loss|147|||146.95|keras.io, generative/vae
 hinton30|mnist/hinton30|squared_error_per_image|3.00|||3.00|Hinton & Salakhutdinov 2006
-hinton30_scratch|mnist/hinton30_scratch|squared_error_per_image||||none|the same without pre-training
+hinton30_scratch|mnist/hinton30_scratch|squared_error_per_image||||none|without pre-training, orthogonal initial weights
+hinton30_glorot|mnist/hinton30_glorot|squared_error_per_image||||none|without pre-training, its initial weights
 hinton2|mnist/hinton2|squared_error_per_image||||none|Hinton & Salakhutdinov 2006, figure 3
 sequence|mnist/sequence|loss||0.26|train.epochs=2|none|LSTM over rows
 sda|mnist/sda|test_error|1.4|4|pretrain.epochs=1 train.epochs=3|1.28|Vincent et al. 2010, SDAE-3
@@ -85,11 +86,13 @@ if [ ! -d "$data/fashion-mnist" ]; then
     fi
 fi
 
-# train NAME CONFIG SETTINGS: to the end, whatever is there already.
+# train NAME CONFIG SETTINGS: to the end, whatever is there already. A run under another config is not gone on with.
 train() {
-    local run=$runs/$1 sets=() how=()
+    local run=$runs/$1 sets=() how=() config
     for set in $3; do sets+=(--set "$set"); done
-    $again && rm -rf "$run" "$runs/$1.train.json"
+    config=$($sandglass inspect "configs/$2.yaml" --set data.root="$data" "${sets[@]}" | cksum)
+    if $again || [ "$config" != "$(cat "$runs/$1.config" 2>/dev/null)" ]; then rm -rf "$run" "$runs/$1.train.json"; fi
+    echo "$config" >"$runs/$1.config"
     [ -f "$runs/$1.train.json" ] && [ -d "$run" ] && return
     [ -d "$run" ] && how=(--resume)
     $sandglass train "configs/$2.yaml" --set data.root="$data" "${sets[@]}" --run "$run" "${how[@]}" $threads --json \
@@ -122,7 +125,7 @@ one() {
     value=$(score "$runs/$name" "$name" "$score")
     if [ -n "$limit" ]; then
         verdict=missed
-        if jq -en "$value <= $limit" >/dev/null; then verdict=reached; fi
+        if jq -en "$value | type == \"number\" and . <= $limit" >/dev/null; then verdict=reached; fi
     fi
     seconds=$(jq '.seconds' "$runs/$name.train.json")
     epochs=$(jq '.epochs' "$runs/$name.train.json")
@@ -136,7 +139,7 @@ one() {
 began=$SECONDS
 threads=
 [ "$jobs" -gt 1 ] && threads="--threads 1"
-trap 'trap - INT TERM; kill 0' INT TERM
+trap 'kill $(jobs -rp) 2>/dev/null; exit 130' INT TERM
 chosen=()
 # The longest first, so that the processors finish together.
 long="vae_conv hinton30 sda hinton2 conv_transpose denoise hinton30_scratch sda_scratch conv sequence"
@@ -171,8 +174,8 @@ done
 
 # The rows in the order of the table above, as Markdown.
 table() {
-    echo "| model | score on the test images | published | wanted | ours | epochs | seconds | source |"
-    echo "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    echo "| model | score on the test images | published | wanted | ours | epochs | seconds | source | command |"
+    echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     while IFS='|' read -r name _; do
         [ -f "$runs/rows/$name.json" ] || continue
         jq -r '{loss: "loss", train_loss: "loss in training", test_error: "error, %",
@@ -181,7 +184,7 @@ table() {
                        else . * 100000 | round / 100000 end;
             "| [\(.name)](configs/\(.config).yaml) | \($words[.score]) | \(.published) | " +
             "\(if .limit == "" then "" else "≤ " + .limit end) | \(.value | short) | \(.epochs) | " +
-            "\(.seconds | round) | \(.source) |"' "$runs/rows/$name.json"
+            "\(.seconds | round) | \(.source) | `sandglass train configs/\(.config).yaml` |"' "$runs/rows/$name.json"
     done <<<"$models"
 }
 
@@ -198,7 +201,10 @@ use() {
     [ -d "$runs/$model" ] || return 0
     if [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $model "* ]]; then return 0; fi
     say "$name: ${command[*]} $model $*"
-    $sandglass "${command[@]}" "$runs/$model/last.h5" "$@" --json >"$runs/$name.use.json" || die "'$name' failed"
+    if ! $sandglass "${command[@]}" "$runs/$model/last.h5" "$@" --json >"$runs/$name.use.json" 2>"$runs/$name.use.log"; then
+        missed+=("$name: failed: $(tail -n 2 "$runs/$name.use.log")")
+        return 0
+    fi
     line=$(jq -r "def r(n): . * n | round / n; $row" "$runs/$name.use.json")
     echo "| $line | \`sandglass ${command[*]} RUN/$model${*:+ }${*//$runs\//RUN/}\` |" >"$runs/rows/$name.use"
 }
@@ -227,13 +233,37 @@ if ! $quick; then
         denoise predict --split val --limit 200 --corrupt --out $runs/denoise/predictions
 fi
 
+# picture MODEL COMMAND...: pictures alone; the command gets the model's last.h5 behind its name.
+picture() {
+    local model=$1 command=("$2")
+    shift 2
+    [ "${command[0]}" = analyze ] && command+=("$1") && shift
+    [ -d "$runs/$model" ] || return 0
+    if [ ${#wanted[@]} -gt 0 ] && [[ " ${wanted[*]} " != *" $model "* ]]; then return 0; fi
+    say "${command[*]} $model $*"
+    $sandglass "${command[@]}" "$runs/$model/last.h5" "$@" >"$runs/picture.log" 2>&1 ||
+        missed+=("${command[*]} $model: $(tail -n 2 "$runs/picture.log")")
+}
+if ! $quick; then
+    picture hinton2 analyze scatter
+    picture vae analyze scatter
+    picture vae sample --grid 20 --out $runs/vae/grid.png
+    picture vae_conv sample --grid 20 --out $runs/vae_conv/grid.png
+    picture hinton30 sample --out $runs/hinton30/sample.png
+    picture hinton30 sample --between val:0 --and val:1 --out $runs/hinton30/between.png
+    picture conv_transpose analyze filters
+    picture conv_transpose analyze maps --split val
+    picture dense analyze filters
+    picture dense analyze excite --at code
+fi
+
 # limit NAME JQ WORDS: a limit on a use's figures.
 limit() {
     [ -f "$runs/$1.use.json" ] || return 0
     jq -e "$2" "$runs/$1.use.json" >/dev/null || missed+=("$1: $3")
 }
 if [ -f $runs/code_dense.use.json ] && [ -f $runs/code_sparse.use.json ]; then
-    limit code_sparse ".mean <= 0.5 * $(jq .mean $runs/code_dense.use.json)" "the sparse code is not half the dense one"
+    limit code_sparse "(.mean | type) == \"number\" and .mean <= 0.5 * $(jq .mean $runs/code_dense.use.json)" "the sparse code is not half the dense one"
 fi
 limit pca2 '.pca.squared_error_per_image >= 2 * .autoencoder.squared_error_per_image' "not twice as good as PCA"
 
@@ -245,6 +275,8 @@ use_table() {
 
 # between MARK: standard input in place of what stands between two markers of RESULTS.md.
 between() {
+    grep -q "<!-- $1: begin -->" RESULTS.md && grep -q "<!-- $1: end -->" RESULTS.md ||
+        die "RESULTS.md lacks the markers '<!-- $1: begin -->' and '<!-- $1: end -->'"
     {
         sed "/<!-- $1: begin -->/q" RESULTS.md
         printf '\n%s\n\n' "$(cat)"

@@ -69,6 +69,14 @@ static void test_edges(void **state) {
     const char *svg = chart_svg(&chart, arena);
     assert_int_equal(count(svg, "<circle"), 1);
     has(svg, ">2.4</text>");
+    const double huge[] = {1e17, 1e17}, few[] = {3.1, 3.3};
+    const ChartSeries flat[] = {{.name = "a\x01 \"z\"\xff", .n = 2, .x = few, .y = huge}};
+    const Chart extreme = {.title = "t", .x_title = "x", .y_title = "y", .log_x = true, .n = 1, .series = flat};
+    const char *other = chart_svg(&extreme, arena);
+    assert_int_equal(count(other, "nan") + count(other, "inf"), 0);
+    has(other, ">1e+17</text>");
+    has(other, ">a\xEF\xBF\xBD &quot;z&quot;\xEF\xBF\xBD</text>");
+    assert_true(count(other, "class=\"grid\"") > 6); /* between two powers of ten too there are numbers */
     if (comma_locale_begin()) {
         assert_string_equal(chart_svg(&chart, arena), svg);
         comma_locale_end();

@@ -1,5 +1,6 @@
-/* test_roc.c - area under the ROC curve, the curve, quantiles: cases worked by hand, and against scikit-learn and
+/* test_roc.c - area under the ROC curve, the curve: cases worked by hand, and against scikit-learn and
  * numpy. */
+#include "analysis/quantile.h"
 #include "analysis/roc.h"
 #include "roc_golden.h"
 
@@ -47,10 +48,10 @@ static void test_against_scikit_learn(void **state) {
     Error err = ERROR_INIT;
     for (size_t i = 0; i < sizeof roc_golden / sizeof *roc_golden; i++) {
         const RocGolden *g = &roc_golden[i];
-        double quantile;
+        double value;
         near(auc_of(&(RocScores){g->n_normal, g->n_anomalous, g->normal, g->anomalous}), g->auc, 1e-12);
-        assert_int_equal(roc_quantile(g->n_normal, g->normal, 0.9, &quantile, &err), OK);
-        near(quantile, g->quantile, 1e-12);
+        assert_int_equal(quantile(g->n_normal, g->normal, 0.9, &value, &err), OK);
+        near(value, g->quantile, 1e-12);
     }
 }
 
@@ -96,17 +97,21 @@ static void test_curve(void **state) {
 }
 
 static void test_quantile(void **state) {
-    const double values[] = {40, 10, 30, 20};
+    const double values[] = {40, 10, 30, 20}, holed[] = {1, NAN};
     static const double cases[][2] = {{0, 10}, {1, 40}, {0.5, 25}, {1.0 / 3, 20}, {0.9, 37}};
+    double value;
     Error err = ERROR_INIT;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        double quantile;
-        assert_int_equal(roc_quantile(4, values, cases[i][0], &quantile, &err), OK);
-        near(quantile, cases[i][1], 1e-12);
+        assert_int_equal(quantile(4, values, cases[i][0], &value, &err), OK);
+        near(value, cases[i][1], 1e-12);
     }
-    double only;
-    assert_int_equal(roc_quantile(1, values, 0.3, &only, &err), OK);
-    near(only, 40, 0);
+    assert_true(values[0] == 40); /* they stay in their order */
+    assert_int_equal(quantile(1, values, 0.3, &value, &err), OK);
+    near(value, 40, 0);
+    assert_int_equal(quantile(0, values, 0.5, &value, &err), ERR_DATA);
+    assert_int_equal(quantile(2, holed, 0.5, &value, &err), ERR_NUMERIC);
+    assert_string_equal(err.text, "error: there are no values to take a quantile of\n"
+                                  "error: value 1 is nan: there is no quantile\n");
 }
 
 static void test_mistakes(void **state) {
@@ -118,11 +123,9 @@ static void test_mistakes(void **state) {
     assert_int_equal(roc_auc(&(RocScores){2, 0, some, some}, &auc, &err), ERR_DATA);
     assert_int_equal(roc_curve(&(RocScores){2, 2, some, holed}, &curve, &err), ERR_NUMERIC);
     assert_null(curve.points);
-    assert_int_equal(roc_quantile(0, some, 0.5, &auc, &err), ERR_DATA);
     assert_string_equal(err.text, "error: there are no normal samples to compare\n"
                                   "error: there are no anomalous samples to compare\n"
-                                  "error: anomalous sample 1 has no score: it is nan\n"
-                                  "error: there are no training samples to compare\n");
+                                  "error: anomalous sample 1 has no score: it is nan\n");
 }
 
 int main(void) {

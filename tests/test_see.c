@@ -1,5 +1,5 @@
-/* test_see.c - sandglass analyze anomaly, compress, filters, maps and excite on a small autoencoder of generated
- * pictures: what they write, their figures where those are known, and their messages.
+/* test_see.c - sandglass analyze anomaly, codes, compress, filters, maps and excite, and grids of pictures, on a small
+ * autoencoder of generated pictures: what they write, their figures where those are known, and their messages.
  *
  * The pictures are 8x8 in grey: bars across, upright or slanted, by label 0 to 2; label 3 is a checkerboard, which the
  * autoencoder of the tests is trained without.
@@ -8,7 +8,7 @@
 #include "data_files.h"
 #include "model/weights.h"
 #include "scratch.h"
-#include "train/net.h"
+#include "train/features.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -255,12 +255,105 @@ static void test_filters(void **state) {
 
     succeed("analyze filters run --json --at drawn --n 5 --out o6");
     assert_non_null(strstr(text_of("out"), "\"tiles\":5,\"height\":8,\"width\":8,"));
-    fail_with(2, "analyze filters run --at code",
+    fail_with(1, "analyze filters run --at code",
               "error: the weights 'code/weights' are 6x256: neither what its units see nor what they give is a picture "
               "of the network's input\n");
-    fail_with(2, "analyze filters run --at picture",
+    fail_with(1, "analyze filters run --at picture",
               "error: layer 'picture' has no filters: --at takes a dense or convolutional layer\n");
-    fail_with(2, "analyze filters run --at edgse", "error: the network has no layer 'edgse', did you mean 'edges'?\n");
+    fail_with(1, "analyze filters run --at edgse", "error: the network has no layer 'edgse', did you mean 'edges'?\n");
+}
+
+/* ---- codes ---- */
+
+static Features values_at(const char *at) {
+    Checkpoint *checkpoint;
+    Net *net;
+    Features features;
+    CHECK(checkpoint_open(&checkpoint, scratch_path(s, "run"), false, NULL, s->arena, &s->err));
+    CHECK(
+        net_open(&net, checkpoint, 1, (const char *[]){arena_printf(s->arena, "data.root=%s", s->folder)}, 1, &s->err));
+    CHECK(features_read(&features, net, &(FeatureSpec){.split = "val", .at = at}, &s->err));
+    net_close(net);
+    checkpoint_close(checkpoint);
+    return features;
+}
+
+/* The figures of `values` (n of them, `step` apart) are those behind `from` in the JSON. */
+static void check_stats(const char *json, const char *from, const float *values, int64_t n, int64_t step) {
+    double sum = 0, squares = 0, zeros = 0, most = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        double v = (double)values[i * step];
+        sum += v;
+        squares += v * v;
+        zeros += fabs(v) < 1e-6;
+        most = fmax(most, v);
+    }
+    double mean = sum / (double)n;
+    assert_true(fabs(number_of(json, from, "mean") - mean) < 1e-4);
+    assert_true(fabs(number_of(json, from, "deviation") - sqrt(squares / (double)n - mean * mean)) < 1e-3);
+    assert_true(fabs(number_of(json, from, "zeros") - zeros / (double)n) < 1e-6);
+    assert_true(fabs(number_of(json, from, "max") - most) < 1e-4);
+}
+
+static void test_codes(void **state) {
+    succeed("analyze codes run");
+    assert_non_null(strstr(text_of("out"), "codes of 180 samples of split 'val': 1x6, 6 values, "));
+    succeed("analyze codes run --json --out c1");
+    const char *json = text_of("out");
+    assert_string_equal(json, text_of("c1/codes.json"));
+    Features codes = values_at("code");
+    check_stats(json, "{", codes.values, codes.n * codes.size, 1);
+    check_stats(json, "\"per_unit\"", codes.values, codes.n, codes.size); /* the first unit */
+    features_free(&codes);
+
+    succeed("analyze codes run --json --at edges --out c2"); /* behind a relu: zeros */
+    Features edges = values_at("edges");
+    assert_int_equal(number_of(text_of("out"), "{", "units"), 256);
+    assert_true(number_of(text_of("out"), "{", "zeros") > 0.05);
+    check_stats(text_of("out"), "{", edges.values, edges.n * edges.size, 1);
+    features_free(&edges);
+    fail_with(1, "analyze codes run --at coed", "error: the network has no layer 'coed', did you mean 'code'?\n");
+}
+
+/* ---- pictures in grids: principal components, decoded codes ---- */
+
+/* Whether the cell of a picture of `zoom` pixels a value, with lines of 1, shows these 8x8 grey values. */
+static bool shows(const Image *picture, int row, int column, int zoom, const uint8_t *values) {
+    for (int p = 0; p < SIDE * SIDE; p++) {
+        int x = column * (zoom * SIDE + 1) + 1 + p % SIDE * zoom, y = row * (zoom * SIDE + 1) + 1 + p / SIDE * zoom;
+        for (int corner = 0; corner < 2; corner++, x += zoom - 1, y += zoom - 1)
+            if (picture->u8[3 * (y * picture->width + x)] != values[p]) return false;
+    }
+    return true;
+}
+
+static void test_grids(void **state) {
+    enum { SHOWN = 5, ZOOM = 10 };
+    succeed("analyze pca run --k 2 --limit 5 --out g1");
+    succeed("encode run --split val --limit 5 --out five.h5");
+    succeed("decode run five.h5 --out g2");
+    succeed("decode run five.h5 --out g2 --grid");
+    Image sheet = picture("g1/pca.png"), grid = picture("g2/grid.png");
+    assert_true(sheet.width == SHOWN * (SIDE * ZOOM + 1) + 1 && sheet.height == 3 * (SIDE * ZOOM + 1) + 1);
+    assert_true(grid.width == 3 * (SIDE * ZOOM + 1) + 1 && grid.height == 2 * (SIDE * ZOOM + 1) + 1);
+    Features originals = values_at("input");
+    for (int i = 0; i < SHOWN; i++) {
+        uint8_t values[SIDE * SIDE];
+        for (int p = 0; p < SIDE * SIDE; p++) values[p] = (uint8_t)lroundf(originals.values[i * SIDE * SIDE + p] * 255);
+        assert_true(shows(&sheet, 0, i, ZOOM, values));
+        Image one;
+        CHECK(image_load(scratch_path(s, arena_printf(s->arena, "g2/code_%04d.png", i + 1)), 1, &one, &s->err));
+        assert_true(shows(&grid, i / 3, i % 3, ZOOM, one.u8));
+        assert_true(shows(&sheet, 2, i, ZOOM, one.u8)); /* the network's result, by the other way */
+        assert_false(shows(&sheet, 1, i, ZOOM, one.u8));
+        image_free(&one);
+    }
+    const uint8_t *last = grid.u8 + image_bytes(&grid) - 6; /* where there is no sixth */
+    assert_int_equal(last[0], 255);
+    features_free(&originals);
+    image_free(&sheet);
+    image_free(&grid);
+    fail_with(1, "decode run five.h5 --out five.h5", "error: five.h5: is not a folder\n");
 }
 
 /* ---- maps ---- */
@@ -301,11 +394,12 @@ static void test_maps(void **state) {
 
     fail_with(2, "analyze maps run --index 180", "error: --index: split 'val' has pictures 0 to 179, got 180\n");
     fail_with(2, "analyze maps run two.png --index 1", "error: --index means nothing for a picture from a file\n");
-    fail_with(2, "analyze maps run --at coed", "error: the network has no layer 'coed', did you mean 'code'?\n");
+    fail_with(1, "analyze maps run --at coed", "error: the network has no layer 'coed', did you mean 'code'?\n");
     Image wide = pattern_image(9, 8, 1, 8);
     CHECK(image_save(scratch_path(s, "wide.png"), &wide, &s->err));
     image_free(&wide);
     assert_int_equal(run("analyze maps run wide.png"), 1);
+    succeed("analyze maps run wide.png --at code --out o11 --set data.fit=resize --set data.size='[8, 8]'");
 }
 
 /* ---- excite ---- */
@@ -369,6 +463,7 @@ static void test_excite_linear(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_anomaly),      cmocka_unit_test(test_anomaly_mistakes),
                                        cmocka_unit_test(test_compress),     cmocka_unit_test(test_filters),
+                                       cmocka_unit_test(test_codes),        cmocka_unit_test(test_grids),
                                        cmocka_unit_test(test_maps),         cmocka_unit_test(test_excite),
                                        cmocka_unit_test(test_excite_linear)};
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,6 +1,7 @@
 /* plot.c - where things go in a plot; see plot.h. */
 #include "analysis/plot.h"
 
+#include "analysis/axis.h"
 #include "analysis/plot_canvas.h"
 #include "base/number.h"
 
@@ -40,42 +41,27 @@ PlotSize plot_size(const Plot *plot) {
 
 /* ---- axes ---- */
 
-typedef struct Range {
-    double low, high;
-} Range;
-
-/* The values along one axis with a margin; something to show also where there are none, or only one. */
-static Range range_of(const PlotPanel *panel, int axis) {
-    Range r = {INFINITY, -INFINITY};
-    for (int64_t i = 0; i < panel->n; i++) {
-        double v = (double)panel->points[2 * i + axis];
-        if (!isfinite(panel->points[2 * i]) || !isfinite(panel->points[2 * i + 1])) continue;
-        if (v < r.low) r.low = v;
-        if (v > r.high) r.high = v;
-    }
-    if (!(r.low <= r.high)) return (Range){0, 1};
-    double margin = (r.high - r.low) * 0.04, least = fmax(fabs(r.low), fabs(r.high)) * 1e-5;
-    if (margin <= least) margin = least > 0 ? fmax(least, fabs(r.low) * 0.1) : 1;
-    return (Range){r.low - margin, r.high + margin};
+/* Of points with a place in the panel. */
+static bool has_place(const float *point) {
+    return isfinite(point[0]) && isfinite(point[1]);
 }
 
-/* 1, 2 or 5 times a power of ten, for about 6 steps. */
-static double round_step(Range r) {
-    double raw = (r.high - r.low) / 6, power = pow(10, floor(log10(raw))), digit = raw / power;
-    return power * (digit < 1.5 ? 1 : digit < 3.5 ? 2 : digit < 7.5 ? 5 : 10);
+static Axis axis_of(const PlotPanel *panel, int which) {
+    Axis axis = axis_begin(false);
+    for (int64_t i = 0; i < panel->n; i++)
+        if (has_place(panel->points + 2 * i)) axis_widen(&axis, (double)panel->points[2 * i + which]);
+    axis_end(&axis, 0.04, 0.04);
+    return axis;
 }
 
-static double place(Range r, double value, double pixels) {
-    return (value - r.low) / (r.high - r.low) * pixels;
-}
-
-static void draw_ticks(const Canvas *c, Range r, int axis, double left, double top) {
-    double step = round_step(r);
-    for (double k = ceil(r.low / step); k * step <= r.high; k++) {
+static void draw_ticks(const Canvas *c, const Axis *axis, int which, double left, double top) {
+    double ticks[AXIS_MAX_TICKS];
+    int n = axis_ticks(axis, ticks);
+    for (int i = 0; i < n; i++) {
         char text[NUMBER_BYTES];
-        number_format(text, k == 0 ? 0 : k * step, 6);
-        double at = place(r, k * step, PANEL);
-        if (axis == 0) {
+        number_format(text, ticks[i], 6);
+        double at = PANEL * axis_place(axis, ticks[i]);
+        if (which == 0) {
             c->line(c->context, left + at, top + PANEL, left + at, top + PANEL + TICK, black);
             c->text(c->context, left + at, top + PANEL + 20, TEXT_SIZE, ALIGN_MIDDLE, text, black);
         } else {
@@ -103,18 +89,18 @@ static Ink class_ink(int32_t class_index, int n_classes, float opacity) {
 }
 
 static void draw_panel(const Plot *plot, const PlotPanel *panel, const Canvas *c, double left, double top) {
-    Range x = range_of(panel, 0), y = range_of(panel, 1);
+    Axis x = axis_of(panel, 0), y = axis_of(panel, 1);
     double radius = panel->n > 20000 ? 1.2 : panel->n > 2000 ? 1.8 : 3;
     for (int64_t i = 0; i < panel->n; i++) {
         const float *point = panel->points + 2 * i;
-        if (!isfinite(point[0]) || !isfinite(point[1])) continue;
+        if (!has_place(point)) continue;
         Ink ink = panel->classes ? class_ink(panel->classes[i], plot->n_classes, 0.7f) : class_ink(0, 1, 0.7f);
-        c->disc(c->context, left + place(x, (double)point[0], PANEL), top + PANEL - place(y, (double)point[1], PANEL),
-                radius, ink);
+        c->disc(c->context, left + PANEL * axis_place(&x, (double)point[0]),
+                top + PANEL - PANEL * axis_place(&y, (double)point[1]), radius, ink);
     }
     draw_frame(c, left, top);
-    draw_ticks(c, x, 0, left, top);
-    draw_ticks(c, y, 1, left, top);
+    draw_ticks(c, &x, 0, left, top);
+    draw_ticks(c, &y, 1, left, top);
     c->text(c->context, left + PANEL / 2.0, top - 14, PANEL_SIZE, ALIGN_MIDDLE, panel->title, black);
     c->text(c->context, left + PANEL / 2.0, top + PANEL + 44, TEXT_SIZE, ALIGN_MIDDLE, panel->x_label, black);
     c->text(c->context, left - 52, top + PANEL / 2.0, TEXT_SIZE, ALIGN_UPWARDS, panel->y_label, black);

@@ -1,4 +1,4 @@
-/* roc.c - ROC curve, area under it, quantiles. See roc.h.
+/* roc.c - ROC curve and the area under it. See roc.h.
  *
  * Everything goes over the scores sorted from high to low: with TP and FP the numbers of anomalies and normal samples
  * so far, the area is the sum over groups of equal scores of dFP (TP + dTP / 2), divided by both totals.
@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct Scored {
     double score;
@@ -18,11 +17,6 @@ typedef struct Scored {
 static int descending(const void *a, const void *b) {
     double x = ((const Scored *)a)->score, y = ((const Scored *)b)->score;
     return (x < y) - (x > y);
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static Err check_values(const char *what, int64_t n, const double *values, Error *err) {
@@ -102,18 +96,4 @@ double roc_share_above(int64_t n, const double *values, double threshold) {
     int64_t above = 0;
     for (int64_t i = 0; i < n; i++) above += values[i] > threshold;
     return n > 0 ? (double)above / (double)n : 0;
-}
-
-Err roc_quantile(int64_t n, const double *values, double q, double *out, Error *err) {
-    TRY(check_values("training", n, values, err));
-    double *sorted = malloc((size_t)n * sizeof *sorted);
-    if (!sorted) return err_set(err, ERR_MEMORY, "no memory for %" PRId64 " scores", n);
-    memcpy(sorted, values, (size_t)n * sizeof *sorted);
-    qsort(sorted, (size_t)n, sizeof *sorted, ascending);
-    double at = q * (double)(n - 1);
-    int64_t below = (int64_t)floor(at), above = below + 1 < n ? below + 1 : n - 1;
-    double apart = sorted[above] - sorted[below];
-    *out = at > (double)below ? sorted[below] + (at - (double)below) * apart : sorted[below];
-    free(sorted);
-    return OK;
 }

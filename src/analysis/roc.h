@@ -36,8 +36,4 @@ void roc_curve_free(RocCurve *curve);
 /* Share of the values that are above the threshold. */
 double roc_share_above(int64_t n, const double *values, double threshold);
 
-/* The q-quantile, 0 to 1, between the two nearest values in proportion (numpy's and R's default, type 7). n at
- * least 1; NaN is an error. */
-Err roc_quantile(int64_t n, const double *values, double q, double *out, Error *err);
-
 #endif

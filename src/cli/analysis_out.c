@@ -1,6 +1,7 @@
 /* analysis_out.c - see analysis_out.h. */
 #include "cli/analysis_out.h"
 
+#include "cli/inputs.h"
 #include "cli/signals.h"
 #include "io/file.h"
 
@@ -9,21 +10,13 @@
 
 enum { MAX_FILES = sizeof((Analysis *)NULL)->files / sizeof(const char *) };
 
-static const char *folder_of(const char *path, Arena *arena) {
-    const char *slash = strrchr(path, '/');
-    if (!slash) return ".";
-    return slash == path ? "/" : arena_strndup(arena, path, (size_t)(slash - path));
-}
-
 static Err make_out(Analysis *a, const AnalysisOptions *options, Error *err) {
     a->out = options->out;
     if (!a->out) {
-        const char *folder = folder_of(checkpoint_path(a->checkpoint), a->arena);
+        const char *folder = folder_of(a->model, a->arena);
         a->out = strcmp(folder, ".") == 0 ? "analysis" : arena_printf(a->arena, "%s/analysis", folder);
     }
-    size_t length = strlen(a->out); /* "out/" as "out", so that paths read well */
-    while (length > 1 && a->out[length - 1] == '/') length--;
-    a->out = arena_strndup(a->arena, a->out, length);
+    a->out = without_slash(a->out, a->arena);
     return make_folder(a->out, err);
 }
 
@@ -36,15 +29,11 @@ Err analysis_begin(Analysis *a, const Call *call, const AnalysisOptions *options
                     .json = json_begin(call->arena),
                     .arena = call->arena};
     a->events = display_events(&a->display, signals_catch());
-    const char *note = NULL;
-    Err code = checkpoint_open(&a->checkpoint, call->args[0], false, &note, a->arena, err);
-    if (note) fprintf(stderr, "%s\n", note);
-    TRY(code);
-    TRY(net_open(&a->net, a->checkpoint, options->sets.n, options->sets.strings, (int)options->threads, err));
+    TRY(model_open(&a->net, &a->model, call, &options->sets, options->threads, err));
     TRY(make_out(a, options, err));
     json_open_object(&a->json, NULL);
     json_string(&a->json, "analysis", a->name);
-    json_string(&a->json, "model", checkpoint_path(a->checkpoint));
+    json_string(&a->json, "model", a->model);
     return OK;
 }
 
@@ -69,9 +58,7 @@ Err analysis_end(Analysis *a, Err code, Error *err) {
     display_clear(&a->display);
     if (code == OK) code = finish(a, err);
     net_close(a->net);
-    checkpoint_close(a->checkpoint);
     a->net = NULL;
-    a->checkpoint = NULL;
     return code;
 }
 
@@ -105,8 +92,7 @@ Err analysis_features(Analysis *a, Features *out, const char *split, const char 
 Err analysis_pictures(Analysis *a, Features *out, const char *split, const char *at, int64_t limit, Error *err) {
     TRY(analysis_features(a, out, split, at, limit, err));
     const DataConfig *data = net_data(a->net);
-    int64_t channels = checkpoint_input(a->checkpoint).rank == 4 ? checkpoint_input(a->checkpoint).dim[1]
-                                                                 : data->channels;
+    int64_t channels = network_channels(a->net);
     if (channels < 1) channels = 1;
     if (out->size % channels != 0) {
         features_free(out);

@@ -16,7 +16,7 @@
 #ifndef SANDGLASS_CLI_ANALYSIS_OUT_H
 #define SANDGLASS_CLI_ANALYSIS_OUT_H
 
-#include "cli/command.h"
+#include "cli/model.h"
 #include "cli/progress.h"
 #include "io/image.h"
 #include "train/features.h"
@@ -44,9 +44,9 @@ typedef struct AnalysisOptions {
 
 typedef struct Analysis {
     const Call *call;
-    const char *name; /* "pca" */
-    const char *out;  /* folder, exists */
-    Checkpoint *checkpoint;
+    const char *name;  /* "pca" */
+    const char *model; /* the checkpoint's path */
+    const char *out;   /* folder, exists */
     Net *net;
     Display display;    /* on stderr */
     TrainEvents events; /* for FeatureSpec.events: draws on display, stops at Ctrl-C */

@@ -10,9 +10,11 @@
  *   CONFIG[:SPLIT]  a split of other data, prepared as the model's are
  */
 #include "analysis/chart.h"
+#include "analysis/quantile.h"
 #include "analysis/roc.h"
 #include "base/number.h"
 #include "cli/analysis_out.h"
+#include "cli/inputs.h"
 #include "data/select.h"
 #include "train/image_errors.h"
 
@@ -91,7 +93,7 @@ static Err open_other(Anomaly *x, const char *path, const char *split, Error *er
         if (model || strcmp(*key, "fit") != 0)
             node_put(data, *key, model ? node_copy(model, arena) : (Node *)nothing(arena, data->mark), arena);
     }
-    Shape input = checkpoint_input(x->a->checkpoint);
+    Shape input = net_graph(x->a->net)->input;
     if (input.rank == 4 && !node_get(own->data, "channels"))
         node_put(data, "channels", node_new_scalar(arena, data->mark, arena_printf(arena, "%d", (int)input.dim[1])),
                  arena);
@@ -118,10 +120,8 @@ static Err open_left_out(Anomaly *x, Error *err) {
 }
 
 static Err open_own(Anomaly *x, Group *group, const char *split, Error *err) {
-    const Experiment *own = net_experiment(x->a->net);
     group->name = split;
-    if (!split_exists(own, split)) return err_set(err, ERR_CONFIG, "the data has no split '%s'", split);
-    return split_open(&group->split, own, split, err);
+    return named_split_open(&group->split, net_experiment(x->a->net), split, err);
 }
 
 static Err open_anomalous(Anomaly *x, Error *err) {
@@ -150,7 +150,7 @@ static Err score(Anomaly *x, Group *g, Error *err) {
 static Err compare(Anomaly *x, Error *err) {
     const ImageErrors *normal = &x->normal.errors, *anomalous = &x->anomalous.errors;
     RocScores scores = {normal->n, anomalous->n, x->normal.scores, x->anomalous.scores};
-    TRY(roc_quantile(x->train.errors.n, x->train.scores, x->options->quantile, &x->threshold, err));
+    TRY(quantile(x->train.errors.n, x->train.scores, x->options->quantile, &x->threshold, err));
     TRY(roc_auc(&scores, &x->auc, err));
     Group *groups[] = {&x->train, &x->normal, &x->anomalous};
     for (int i = 0; i < 3; i++)
@@ -283,10 +283,10 @@ static ChartSeries histogram(Anomaly *x, const Group *g, const char *name, doubl
 
 static Err draw_histogram(Anomaly *x, Error *err) {
     const Group *groups[] = {&x->train, &x->normal, &x->anomalous};
-    double most = x->threshold, quantile;
+    double most = x->threshold, high;
     for (int i = 0; i < 3; i++) {
-        TRY(roc_quantile(groups[i]->errors.n, groups[i]->scores, 0.995, &quantile, err));
-        if (quantile > most) most = quantile;
+        TRY(quantile(groups[i]->errors.n, groups[i]->scores, 0.995, &high, err));
+        if (high > most) most = high;
     }
     if (!(most > 0)) most = 1;
     ChartSeries series[4];
@@ -318,7 +318,7 @@ static Err draw_histogram(Anomaly *x, Error *err) {
 static Err work(Anomaly *x, Error *err) {
     Task task = net_experiment(x->a->net)->task;
     if (task != TASK_RECONSTRUCTION)
-        return err_set(err, ERR_USAGE,
+        return err_set(err, ERR_CONFIG,
                        "anomalies are found by the error of reconstruction, but the network's task is %s",
                        task_names[task]);
     TRY(open_own(x, &x->normal, x->options->normal, err));

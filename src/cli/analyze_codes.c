@@ -16,7 +16,7 @@ typedef struct CodesOptions {
 // clang-format off
 static const Option codes_options[] = {
     {{"split", PARAM_STRING, offsetof(CodesOptions, split), "val", 0, 0, NULL, "which part of the data"}, "NAME"},
-    {{"at", PARAM_STRING, offsetof(CodesOptions, at), "", 0, 0, NULL, "another layer than the code"}, "LAYER"},
+    {{"at", PARAM_STRING, offsetof(CodesOptions, at), "", 0, 0, NULL, "the layer; default: the code"}, "LAYER"},
     {{"limit", PARAM_INT, offsetof(CodesOptions, limit), "0", 0, 1e9, NULL, "the first N samples; 0: all"}, "N"},
     ANALYSIS_OPTIONS(CodesOptions),
     OPTIONS_END};
@@ -103,8 +103,7 @@ static Err run_codes(const Call *call, Error *err) {
     Analysis a;
     Features codes = {0};
     Err code = analysis_begin(&a, call, &options->common, err);
-    const char *at = options->at[0] ? options->at : NULL;
-    if (code == OK) code = analysis_features(&a, &codes, options->split, at, options->limit, err);
+    if (code == OK) code = analysis_features(&a, &codes, options->split, options->at, options->limit, err);
     if (code == OK) report(&a, options, &codes);
     features_free(&codes);
     return analysis_end(&a, code, err);

@@ -72,7 +72,7 @@ static Err read_pictures(Compress *x, Error *err) {
     Err code = OK;
     if (input.shape.rank != 4 || (input.shape.dim[1] != 1 && input.shape.dim[1] != 3)) {
         char text[SHAPE_TEXT_BYTES];
-        code = err_set(err, ERR_USAGE, "JPEG is for pictures of 1 or 3 channels, but the network's input is %s",
+        code = err_set(err, ERR_CONFIG, "JPEG is for pictures of 1 or 3 channels, but the network's input is %s",
                        shape_text(input.shape, text));
     }
     x->channels = input.shape.dim[1];
@@ -106,7 +106,7 @@ static void finish_rate(const Compress *x, Rate *rate) {
 static Err decode(Compress *x, const float *codes, Error *err) {
     const DataConfig *data = net_data(x->a->net);
     const char *from = net_code(x->a->net, err), *result;
-    if (!from) return ERR_USAGE;
+    if (!from) return ERR_CONFIG;
     int64_t batch = net_experiment(x->a->net)->train.batch_size, plane = x->height * x->width;
     for (int64_t first = 0; first < x->n; first += batch) {
         int64_t n = x->n - first < batch ? x->n - first : batch;
@@ -162,7 +162,7 @@ static Err quantised(Compress *x, int bits, Error *err) {
         rate->other = (double)zipped / (double)x->n;
     }
     if (code == OK) code = decode(x, codes, err);
-    finish_rate(x, rate);
+    if (code == OK) finish_rate(x, rate);
     quantizer_free(&q);
     free(levels);
     free(packed);
@@ -256,11 +256,10 @@ static void report(Compress *x) {
     for (int i = 0; i < x->n_jpeg; i++)
         fprintf(out, "  quality %2d  %8.1f    %8.1f  %9.6f  %8.2f\n", x->jpeg[i].setting, x->jpeg[i].bytes,
                 x->jpeg[i].other, x->jpeg[i].mse, x->jpeg[i].psnr);
-    fprintf(
-        out,
-        "\nOf a JPEG file %.0f bytes are headers and tables; 'pixels only' leaves them out. Grey pictures carry two\n"
-        "empty colour planes in it. The decoder's weights are not counted.\n",
-        x->jpeg[0].bytes - x->jpeg[0].other);
+    fprintf(out,
+            "\nOf a JPEG file %.0f bytes are headers and tables; 'pixels only' leaves them out.%s\n"
+            "The decoder's weights are not counted.\n",
+            x->jpeg[0].bytes - x->jpeg[0].other, x->channels == 1 ? " It carries two empty colour planes." : "");
 }
 
 static ChartSeries series_of(const Compress *x, const char *name, int n, const Rate *rates, bool other) {
@@ -291,9 +290,9 @@ static Err work(Compress *x, Error *err) {
     const CompressOptions *o = x->options;
     Task task = net_experiment(x->a->net)->task;
     if (task != TASK_RECONSTRUCTION)
-        return err_set(err, ERR_USAGE, "only an autoencoder compresses pictures; the network's task is %s",
+        return err_set(err, ERR_CONFIG, "only an autoencoder compresses pictures; the network's task is %s",
                        task_names[task]);
-    if (!net_code(x->a->net, err)) return ERR_USAGE;
+    if (!net_code(x->a->net, err)) return ERR_CONFIG;
     TRY(read_pictures(x, err));
     TRY(analysis_features(x->a, &x->codes, o->split, NULL, o->limit, err));
     TRY(analysis_features(x->a, &x->train, o->train, NULL, o->limit, err));

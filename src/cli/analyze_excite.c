@@ -88,7 +88,7 @@ static Err choose_layer(Excite *e, int *node, Error *err) {
     const Graph *graph = net_graph(e->a->net);
     const char *at = e->options->at;
     const char *name = at ? net_layer(e->a->net, at, err) : net_code(e->a->net, err);
-    if (!name) return ERR_USAGE;
+    if (!name) return ERR_CONFIG;
     *node = graph_find(graph, name);
     const LayerKind *kind = graph->nodes[*node].kind;
     bool activation = kind->act || (kind->is_softmax && kind->is_softmax(graph->nodes[*node].params));
@@ -117,7 +117,7 @@ static Err choose_units(Excite *e, int64_t channels, Error *err) {
 static Err compile(Excite *e, int node, Error *err) {
     e->input = net_graph(e->a->net)->input;
     if (e->input.rank != 4)
-        return err_set(err, ERR_USAGE, "the network takes vectors, no pictures: there is nothing to look at");
+        return err_set(err, ERR_CONFIG, "the network takes vectors, no pictures: there is nothing to look at");
     e->input.dim[0] = e->units.n;
     LossTerm term = {
         .name = "excite", .node = node, .fn = excitement, .params = &e->units, .params_bytes = sizeof e->units};
@@ -211,7 +211,7 @@ static Err draw(Excite *e, Error *err) {
         tiles_put(&tiles, i, x, channels, 0, high);
     }
     Err code = analysis_save_image(e->a, "excite.png", &tiles.picture, err);
-    image_free(&tiles.picture);
+    tiles_free(&tiles);
     return code;
 }
 

@@ -53,7 +53,7 @@ static const WeightEntry *find_filters(const Analysis *a, const char *at, Error 
     if (!at) {
         for (int node = 0; node < graph->n; node++)
             if (filters_of(weights, node)) return filters_of(weights, node);
-        err_set(err, ERR_USAGE, "the network has no dense or convolutional layer");
+        err_set(err, ERR_CONFIG, "the network has no dense or convolutional layer");
         return NULL;
     }
     const char *name = net_layer(a->net, at, err);
@@ -61,7 +61,7 @@ static const WeightEntry *find_filters(const Analysis *a, const char *at, Error 
     int node = graph_find(graph, name);
     while (node >= 0 && graph->nodes[node].kind->act) node = graph->nodes[node].src[0];
     const WeightEntry *found = node >= 0 ? filters_of(weights, node) : NULL;
-    if (!found) err_set(err, ERR_USAGE, "layer '%s' has no filters: --at takes a dense or convolutional layer", at);
+    if (!found) err_set(err, ERR_CONFIG, "layer '%s' has no filters: --at takes a dense or convolutional layer", at);
     return found;
 }
 
@@ -87,7 +87,7 @@ static Err cut_conv(const WeightEntry *e, Cut *cut, Error *err) {
 
 /* Channels, height and width of the network's input picture, which `values` have to be; false: they are none. */
 static bool is_picture(const Analysis *a, int64_t values, Cut *cut) {
-    Shape input = checkpoint_input(a->checkpoint);
+    Shape input = net_graph(a->net)->input;
     if (input.rank != 4 || shape_size(input) != values || (input.dim[1] != 1 && input.dim[1] != 3)) return false;
     cut->channels = (int)input.dim[1];
     cut->height = (int)input.dim[2];
@@ -107,7 +107,7 @@ static Err cut_dense(const Analysis *a, const WeightEntry *e, Cut *cut, Error *e
         cut->step_outer = 1;
         cut->step_place = i;
     } else {
-        return err_set(err, ERR_USAGE,
+        return err_set(err, ERR_CONFIG,
                        "the weights '%s' are %lldx%lld: neither what its units see nor what they give is a picture of "
                        "the network's input",
                        e->name, (long long)o, (long long)i);
@@ -135,7 +135,7 @@ static double fill(Tiles *tiles, const Cut *cut, const float *weights, float *va
 
 static Err work(Analysis *a, const FiltersOptions *options, Error *err) {
     const WeightEntry *e = find_filters(a, options->at, err);
-    if (!e) return ERR_USAGE;
+    if (!e) return ERR_CONFIG;
     WeightEntry first = *e;
     bool by_filter = e->shape.rank == 4;
     if (by_filter && options->n > 0 && options->n < e->shape.dim[0]) first.shape.dim[0] = options->n;
@@ -158,7 +158,7 @@ static Err work(Analysis *a, const FiltersOptions *options, Error *err) {
                 cut.height, cut.width, cut.channels == 3 ? ", RGB" : "");
         code = analysis_save_image(a, "filters.png", &tiles.picture, err);
     }
-    image_free(&tiles.picture);
+    tiles_free(&tiles);
     free(values);
     return code;
 }

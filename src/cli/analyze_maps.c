@@ -5,6 +5,7 @@
  * 0) to its highest, so that channels compare. The picture itself is a file, or a sample of a split.
  */
 #include "cli/analysis_out.h"
+#include "cli/inputs.h"
 #include "cli/tiles.h"
 
 #include <string.h>
@@ -28,33 +29,17 @@ enum { MOST_CHANNELS = 4096 };
 typedef struct Maps {
     Analysis *a;
     const MapsOptions *options;
-    Shape input; /* of the picture, padded to the network's stride */
-    float *planes;
+    Planes planes; /* the picture */
     const char *source;
 } Maps;
 
 /* ---- the picture ---- */
 
-/* Planes as the loader makes them. */
-static Err prepare(Maps *m, const DataConfig *data, const Image *image, Error *err) {
-    int64_t stride = net_stride(m->a->net) > 0 ? net_stride(m->a->net) : 1;
-    int64_t height = (image->height + stride - 1) / stride * stride,
-            width = (image->width + stride - 1) / stride * stride;
-    TRY(net_input_shape(net_graph(m->a->net), 1, image->channels, height, width, &m->input, err));
-    m->planes = block_alloc((size_t)shape_size(m->input) * sizeof *m->planes);
-    if (!m->planes) return err_set(err, ERR_MEMORY, "no memory for a picture of %dx%d", image->width, image->height);
-    data_normalize_padded(data, image, (int)height, (int)width, m->planes);
-    return OK;
-}
-
 static Err from_file(Maps *m, const char *path, Error *err) {
-    Shape input = checkpoint_input(m->a->checkpoint);
     Image image = {0};
     m->source = path;
-    TRY(image_load(path, input.rank == 4 ? (int)input.dim[1] : 0, &image, err));
-    DataConfig data = *net_data(m->a->net);
-    Err code = image_convert(&image, 0, data.depth == 16 ? 16 : 8, err);
-    if (code == OK) code = prepare(m, &data, &image, err);
+    TRY(image_load(path, network_channels(m->a->net), &image, err));
+    Err code = planes_from_image(&m->planes, m->a->net, &image, err);
     if (code != OK) err_context(err, "%s", path);
     image_free(&image);
     return code;
@@ -62,12 +47,9 @@ static Err from_file(Maps *m, const char *path, Error *err) {
 
 static Err from_split(Maps *m, Error *err) {
     const MapsOptions *options = m->options;
-    const Experiment *experiment = net_experiment(m->a->net);
-    if (!split_exists(experiment, options->split))
-        return err_set(err, ERR_CONFIG, "the data has no split '%s'", options->split);
     Split *split = NULL;
     Sample sample = {0};
-    TRY(split_open(&split, experiment, options->split, err));
+    TRY(named_split_open(&split, net_experiment(m->a->net), options->split, err));
     int64_t n = split_info(split)->n;
     Err code = OK;
     if (options->index >= n)
@@ -78,7 +60,7 @@ static Err from_split(Maps *m, Error *err) {
         char name[1024];
         split_sample_name(split, options->index, name, sizeof name);
         m->source = arena_strdup(m->a->arena, name);
-        code = prepare(m, split_config(split), &sample.image, err);
+        code = planes_from_image(&m->planes, m->a->net, &sample.image, err);
     }
     image_free(&sample.image);
     image_free(&sample.mask);
@@ -98,18 +80,15 @@ static const char *file_of(const char *layer, Arena *arena) {
 
 static Err draw_layer(Maps *m, const char *layer, Error *err) {
     Analysis *a = m->a;
-    Program *program;
-    const char *result;
-    NetPart part = {.at = layer};
-    TRY(net_part(a->net, &part, m->input, &program, &result, err));
-    program_bind(program, "input", m->planes);
-    TRY(program_run(program, &(RunState){.seed = (uint64_t)net_experiment(a->net)->train.seed}, err));
-    const float *values = program_read(program, result);
-    Shape shape = program_shape(program, result);
-    bool planes = shape.rank == 4;
+    const Planes *in = &m->planes;
+    const float *values;
+    Shape shape;
+    TRY(net_run_part(a->net, &(NetPart){.at = layer}, &(RunState){0}, 1, in->channels, in->height, in->width,
+                     in->values, &values, &shape, err));
+    bool spatial = shape.rank == 4;
     int64_t channels = shape.rank == 3 ? 1 : shape.dim[1];
-    int64_t height = planes ? shape.dim[2] : shape.rank == 3 ? shape.dim[1] : 1;
-    int64_t width = planes ? shape.dim[3] : shape.rank == 3 ? shape.dim[2] : 1, n = shape_size(shape);
+    int64_t height = spatial ? shape.dim[2] : shape.rank == 3 ? shape.dim[1] : 1;
+    int64_t width = spatial ? shape.dim[3] : shape.rank == 3 ? shape.dim[2] : 1, n = shape_size(shape);
     int shown = (int)(channels < MOST_CHANNELS ? channels : MOST_CHANNELS);
     float low = 0, high = values[0];
     for (int64_t i = 0; i < n; i++) {
@@ -131,7 +110,7 @@ static Err draw_layer(Maps *m, const char *layer, Error *err) {
     fprintf(analysis_text(a), "  %-28s %-16s black %9.4g, white %9.4g%s\n", layer, shape_text(shape, text), (double)low,
             (double)high, shown < channels ? " (the first channels)" : "");
     Err code = analysis_save_image(a, file_of(layer, a->arena), &tiles.picture, err);
-    image_free(&tiles.picture);
+    tiles_free(&tiles);
     return code;
 }
 
@@ -150,7 +129,7 @@ static Err draw_layers(Maps *m, Error *err) {
     enum { MOST_PICTURES = sizeof m->a->files / sizeof *m->a->files - 1 };
     if (m->options->at) {
         const char *layer = net_layer(m->a->net, m->options->at, err);
-        return layer ? draw_layer(m, layer, err) : ERR_USAGE;
+        return layer ? draw_layer(m, layer, err) : ERR_CONFIG;
     }
     int n = 0;
     for (int i = 0; i < graph->n; i++) n += is_shown(graph, i);
@@ -180,7 +159,7 @@ static Err run_maps(const Call *call, Error *err) {
     Maps m = {.a = &a, .options = call->options};
     Err code = analysis_begin(&a, call, &m.options->common, err);
     if (code == OK) code = work(&m, call, err);
-    block_free(m.planes);
+    planes_free(&m.planes);
     return analysis_end(&a, code, err);
 }
 

@@ -5,9 +5,7 @@
  */
 #include "analysis/pca.h"
 #include "cli/analysis_out.h"
-
-#include <math.h>
-#include <string.h>
+#include "cli/tiles.h"
 
 typedef struct PcaOptions {
     AnalysisOptions common;
@@ -25,7 +23,7 @@ static const Option pca_options[] = {
     OPTIONS_END};
 // clang-format on
 
-enum { SHOWN = 12, GAP = 4, SMALL_SIDE = 56 };
+enum { SHOWN = 12 };
 
 /* How well one of the two reconstructs. */
 typedef struct Score {
@@ -53,45 +51,18 @@ static Score score_against(const Features *pictures, const Features *outputs) {
 
 /* ---- the picture: columns of samples, rows original, principal components, autoencoder ---- */
 
-typedef struct Sheet {
-    Image image;
-    int channels, height, width; /* of a sample */
-    int factor;                  /* each value is a square of so many pixels */
-} Sheet;
-
-static uint8_t to_byte(float value) {
-    return value <= 0 ? 0 : value >= 1 ? 255 : (uint8_t)lroundf(value * 255);
-}
-
-static void put_sample(Sheet *s, int row, int column, const float *values) {
-    int left = column * (s->width * s->factor + GAP), top = row * (s->height * s->factor + GAP);
-    int64_t plane = (int64_t)s->height * s->width;
-    for (int y = 0; y < s->height * s->factor; y++) {
-        uint8_t *to = s->image.u8 + ((size_t)(top + y) * (size_t)s->image.width + (size_t)left) * 3;
-        for (int x = 0; x < s->width * s->factor; x++, to += 3) {
-            int64_t at = (int64_t)(y / s->factor) * s->width + x / s->factor;
-            for (int c = 0; c < 3; c++) to[c] = to_byte(values[(s->channels == 3 ? c : 0) * plane + at]);
-        }
-    }
-}
-
 static Err save_sheet(Analysis *a, const Features *pictures, const float *pca, const Features *outputs, Error *err) {
     Shape shape = pictures->shape;
     if (shape.rank != 4) return OK; /* vectors have no picture */
-    Sheet s = {.channels = (int)shape.dim[1], .height = (int)shape.dim[2], .width = (int)shape.dim[3], .factor = 1};
-    int side = s.height < s.width ? s.height : s.width;
-    if (side < SMALL_SIDE) s.factor = (SMALL_SIDE + side - 1) / side;
     int columns = pictures->n < SHOWN ? (int)pictures->n : SHOWN;
-    TRY(image_new(&s.image, columns * (s.width * s.factor + GAP) - GAP, 3 * (s.height * s.factor + GAP) - GAP, 3, 8,
-                  err));
-    memset(s.image.u8, 255, image_bytes(&s.image));
-    for (int i = 0; i < columns; i++) {
-        put_sample(&s, 0, i, pictures->values + i * pictures->size);
-        put_sample(&s, 1, i, pca + i * pictures->size);
-        put_sample(&s, 2, i, outputs->values + i * pictures->size);
-    }
-    Err code = analysis_save_image(a, "pca.png", &s.image, err);
-    image_free(&s.image);
+    const float *rows[] = {pictures->values, pca, outputs->values};
+    Tiles tiles;
+    TRY(tiles_new(&tiles, 3 * columns, (int)shape.dim[2], (int)shape.dim[3], columns, err));
+    for (int row = 0; row < 3; row++)
+        for (int i = 0; i < columns; i++)
+            tiles_put(&tiles, row * columns + i, rows[row] + i * pictures->size, (int)shape.dim[1], 0, 1);
+    Err code = analysis_save_image(a, "pca.png", &tiles.picture, err);
+    tiles_free(&tiles);
     return code;
 }
 

@@ -109,8 +109,8 @@ static void both_free(Both *b) {
 }
 
 static Err probe_components(Work *w, Error *err) {
-    int64_t d = w->train.size, k = w->train_codes.size;
-    Row row = {.name = "principal components", .key = "pca", .features = k < d ? k : d};
+    int64_t d = w->train.size, k = w->train_codes.size, most = d < w->train.n - 1 ? d : w->train.n - 1;
+    Row row = {.name = "principal components", .key = "pca", .features = k < most ? k : most};
     if (d > PCA_MAX_VALUES) {
         row.missing = true;
         w->rows[w->n_rows++] = row;
@@ -215,7 +215,7 @@ static Err read_data(Work *w, const char *at, Error *err) {
 
 static Err probe_all(Work *w, Error *err) {
     const char *at = w->options->at ? w->options->at : net_code(w->a->net, err);
-    if (!at) return ERR_USAGE;
+    if (!at) return ERR_CONFIG;
     TRY(read_data(w, at, err));
     Row codes = {
         .name = arena_printf(w->a->arena, "'%s' of the network", at), .key = "codes", .features = w->train_codes.size};

@@ -111,7 +111,7 @@ static void report(Analysis *a, const char *split, const Plane *codes, const Pla
 
 static Err show(Analysis *a, const ScatterOptions *options, Plane *codes, Plane *pictures, Error *err) {
     const char *at = options->at ? options->at : net_code(a->net, err);
-    if (!at) return ERR_USAGE;
+    if (!at) return ERR_CONFIG;
     TRY(analysis_features(a, &codes->values, options->split, at, options->limit, err));
     TRY(analysis_pictures(a, &pictures->values, options->split, "input", options->limit, err));
     Plot plot = {.n_panels = 2};

@@ -1,9 +1,9 @@
 /* cmd_decode.c - sandglass decode: a file of codes (train/codes.h) through a network's decoder, back to pictures. */
-#include "cli/command.h"
 #include "cli/decoder.h"
-#include "cli/grid.h"
+#include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/tiles.h"
 #include "train/codes.h"
 
 #include <string.h>
@@ -38,7 +38,7 @@ typedef struct Decode {
     Net *net;
     Codes codes;
     Decoder decoder;
-    Grid grid;
+    Tiles tiles;
     Display *display;
     const volatile sig_atomic_t *stop;
     Json *json; /* NULL: text */
@@ -63,20 +63,26 @@ static Err choose_layer(Decode *d, const char **from, Error *err) {
 }
 
 static const char *picture_path(const Decode *d, int64_t i) {
-    if (d->codes.names) return arena_printf(d->arena, "%s/%s.png", d->out_dir, d->codes.names[i]);
+    if (d->codes.names) return arena_printf(d->arena, "%s/%s_out.png", d->out_dir, d->codes.names[i]);
     return arena_printf(d->arena, "%s/code_%04lld.png", d->out_dir, (long long)i + 1);
 }
 
 static Err put_picture(Decode *d, int64_t i, const Image *image, Error *err) {
-    int rows, columns;
-    grid_shape(d->codes.n, &rows, &columns);
-    if (!d->options->grid) {
-        const char *path = picture_path(d, i);
-        if (d->json) json_string(d->json, NULL, path);
-        return image_save(path, image, err);
+    if (d->options->grid) {
+        tiles_put_image(&d->tiles, (int)i, image);
+        return OK;
     }
-    if (i == 0) TRY(grid_new(&d->grid, rows, columns, image, err));
-    return grid_put(&d->grid, (int)(i / columns), (int)(i % columns), image, err);
+    const char *path = picture_path(d, i);
+    if (d->json) json_string(d->json, NULL, path);
+    return image_save(path, image, err);
+}
+
+static Err begin_grid(Decode *d, Error *err) {
+    if (!d->options->grid) return OK;
+    if (d->codes.n > INT32_MAX)
+        return err_set(err, ERR_DATA, "%s: %lld codes are too many for one picture: --limit N takes the first",
+                       d->codes_path, (long long)d->codes.n);
+    return tiles_new(&d->tiles, (int)d->codes.n, d->decoder.height, d->decoder.width, 0, err);
 }
 
 static Err decode_codes(Decode *d, Error *err) {
@@ -93,7 +99,7 @@ static Err decode_codes(Decode *d, Error *err) {
     if (!d->options->grid) return OK;
     const char *path = arena_printf(d->arena, "%s/grid.png", d->out_dir);
     if (d->json) json_string(d->json, NULL, path);
-    return image_save(path, &d->grid.picture, err);
+    return image_save(path, &d->tiles.picture, err);
 }
 
 static Err decode_all(Decode *d, Error *err) {
@@ -101,6 +107,7 @@ static Err decode_all(Decode *d, Error *err) {
     TRY(choose_layer(d, &from, err));
     Err code = decoder_open(&d->decoder, d->net, from, d->codes.shape, d->codes.input, err);
     if (code != OK) return err_context(err, "%s", d->codes_path);
+    TRY(begin_grid(d, err));
     TRY(make_folder(d->out_dir, err));
     if (d->json) {
         json_open_object(d->json, NULL);
@@ -117,29 +124,17 @@ static Err decode_all(Decode *d, Error *err) {
     } else {
         printf("%lld codes ('%s') -> %s/%s\n", (long long)d->codes.n, from, d->out_dir,
                d->options->grid ? "grid.png"
-               : d->codes.names ? "NAME.png"
+               : d->codes.names ? "NAME_out.png"
                                 : "code_NNNN.png");
     }
     return OK;
 }
 
-static const char *without_slash(const char *path, Arena *arena) {
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/') length--;
-    return arena_strndup(arena, path, length);
-}
-
 static Err open_and_decode(const Call *call, Decode *d, Error *err) {
-    Checkpoint *checkpoint = NULL;
-    const char *note = NULL;
-    const ParamList *sets = &d->options->sets;
-    Err code = checkpoint_open(&checkpoint, call->args[0], false, &note, call->arena, err);
-    if (note) fprintf(stderr, "%s\n", note);
-    if (code == OK) code = net_open(&d->net, checkpoint, sets->n, sets->strings, (int)d->options->threads, err);
-    if (code == OK) code = codes_read(&d->codes, d->codes_path, d->options->limit, call->arena, err);
-    if (code == OK) code = decode_all(d, err);
-    checkpoint_close(checkpoint);
-    return code;
+    const char *model;
+    TRY(model_open(&d->net, &model, call, &d->options->sets, d->options->threads, err));
+    TRY(codes_read(&d->codes, d->codes_path, d->options->limit, call->arena, err));
+    return decode_all(d, err);
 }
 
 static Err run_decode(const Call *call, Error *err) {
@@ -158,7 +153,7 @@ static Err run_decode(const Call *call, Error *err) {
     display_clear(&display);
     if (code == OK && options->json) print_json(call, &json);
     decoder_close(&d.decoder);
-    grid_free(&d.grid);
+    tiles_free(&d.tiles);
     codes_free(&d.codes);
     net_close(d.net);
     return code;
@@ -168,10 +163,11 @@ const Command cmd_decode = {
     .name = "decode",
     .usage = "MODEL CODES.h5 --out DIR [--from NAME] [--grid] [--limit N] [--set KEY=VALUE]... [--json]",
     .doc = "turn codes back into pictures",
-    .help = "MODEL is a checkpoint or a run directory; CODES.h5 a file of 'sandglass encode', or any HDF5 file with a\n"
-            "data set /codes: n x size numbers, as h5py writes them. Each code becomes NAME.png by the names in the\n"
-            "file, or code_0001.png and so on. Where codes are the results of another layer than the network's code,\n"
-            "--from names it.\n",
+    .help =
+        "MODEL is a checkpoint or a run directory; CODES.h5 a file of 'sandglass encode', or any HDF5 file with a\n"
+        "data set /codes: n x size numbers, as h5py writes them. Each code becomes NAME_out.png by the names in\n"
+        "the file, or code_0001.png and so on. Where codes are the results of another layer than the network's code,\n"
+        "--from names it.\n",
     .options = decode_options,
     .options_bytes = sizeof(DecodeOptions),
     .min_args = 2,

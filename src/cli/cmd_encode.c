@@ -1,7 +1,7 @@
 /* cmd_encode.c - sandglass encode: what a network's encoder (or any of its layers) makes of pictures, as a file of
  * codes (train/codes.h). Pictures go through one at a time, exactly as predict runs them; a split in batches. */
-#include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "train/codes.h"
@@ -162,6 +162,7 @@ static Err encode_all(Encode *e, const char *model, Error *err) {
 /* A file of codes may be replaced; nothing else is written over: not a model, not a picture. */
 static Err check_out(const char *out, Arena *arena, Error *err) {
     struct stat info;
+    TRY(check_out_folder(out, arena, err));
     if (stat(out, &info) != 0 || codes_is_file(out, arena)) return OK;
     return err_set(err, ERR_DATA, "--out %s: is there already and is no file of codes: choose another name", out);
 }
@@ -175,18 +176,13 @@ static Err run_encode(const Call *call, Error *err) {
     TRY(inputs_check(&e.inputs, &spec, call->arena, err));
     TRY(check_out(options->out, call->arena, err));
     e.events = display_events(&display, signals_catch());
-    Checkpoint *checkpoint = NULL;
-    const char *note = NULL;
-    Err code = checkpoint_open(&checkpoint, call->args[0], false, &note, call->arena, err);
-    if (note) fprintf(stderr, "%s\n", note);
-    if (code == OK)
-        code = net_open(&e.net, checkpoint, options->sets.n, options->sets.strings, (int)options->threads, err);
-    if (code == OK) code = encode_all(&e, arena_strdup(call->arena, checkpoint_path(checkpoint)), err);
+    const char *model;
+    Err code = model_open(&e.net, &model, call, &options->sets, options->threads, err);
+    if (code == OK) code = encode_all(&e, model, err);
     display_clear(&display);
     if (code == OK) report(call, &e);
     codes_free(&e.codes);
     net_close(e.net);
-    checkpoint_close(checkpoint);
     return code;
 }
 

@@ -1,8 +1,7 @@
 /* cmd_eval.c - sandglass eval: the scores of a trained network on a split of its data. */
-#include "cli/command.h"
+#include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/scores.h"
-#include "train/net.h"
 
 typedef struct EvalOptions {
     const char *split;
@@ -18,11 +17,11 @@ static const Option eval_options[] = {
     OPTION_JSON(EvalOptions),
     OPTIONS_END};
 
-static void print_json_scores(const Call *call, const Evaluation *e, const char *const *class_names,
-                              const Checkpoint *checkpoint, const char *split) {
+static void print_json_scores(const Call *call, const Evaluation *e, const char *const *class_names, const char *model,
+                              const char *split) {
     Json j = json_begin(call->arena);
     json_open_object(&j, NULL);
-    json_string(&j, "model", checkpoint_path(checkpoint));
+    json_string(&j, "model", model);
     json_string(&j, "split", split);
     evaluation_write_json(e, class_names, &j);
     json_float(&j, "seconds", e->seconds);
@@ -32,30 +31,25 @@ static void print_json_scores(const Call *call, const Evaluation *e, const char 
 
 static Err run_eval(const Call *call, Error *err) {
     const EvalOptions *options = call->options;
-    Checkpoint *checkpoint = NULL;
+    const char *model = NULL;
     Net *net = NULL;
     Evaluation scores;
-    const char *note = NULL;
     Display display = display_begin(stderr);
     TrainEvents events = display_events(&display, NULL);
 
-    Err code = checkpoint_open(&checkpoint, call->args[0], false, &note, call->arena, err);
-    if (note) fprintf(stderr, "%s\n", note);
-    if (code == OK)
-        code = net_open(&net, checkpoint, options->sets.n, options->sets.strings, (int)options->threads, err);
+    Err code = model_open(&net, &model, call, &options->sets, options->threads, err);
     if (code == OK) code = net_evaluate(net, options->split, &events, &scores, call->arena, err);
     display_clear(&display);
     if (code == OK) {
         const char *const *class_names = (const char *const *)net_data(net)->class_names;
         if (options->json) {
-            print_json_scores(call, &scores, class_names, checkpoint, options->split);
+            print_json_scores(call, &scores, class_names, model, options->split);
         } else {
-            printf("%s on split '%s'\n", checkpoint_path(checkpoint), options->split);
+            printf("%s on split '%s'\n", model, options->split);
             print_scores(stdout, &scores, class_names);
         }
     }
     net_close(net);
-    checkpoint_close(checkpoint);
     return code;
 }
 

@@ -356,7 +356,8 @@ static void report_gain(const Predict *p) {
 static Err predict_list(const Call *call, Predict *p, Error *err) {
     bool wants_json = p->json != NULL;
     const PictureList *list = &p->inputs->list;
-    if (!p->inputs->split) TRY(pictures_check_outputs(list, p->out_dir, suffixes_of(p->task), p->arena, err));
+    if (!p->inputs->split || p->clean)
+        TRY(pictures_check_outputs(list, p->clean, p->out_dir, suffixes_of(p->task), p->arena, err));
     TRY(make_folder(p->out_dir, err));
     if (wants_json) {
         json_open_object(p->json, NULL);
@@ -377,13 +378,6 @@ static Err predict_list(const Call *call, Predict *p, Error *err) {
     }
     if (failed == 0) return OK;
     return err_set(err, ERR_DATA, "%d of %d pictures could not be done", failed, list->n);
-}
-
-/* "out/" as "out", so that the paths in messages read well. */
-static const char *without_slash(const char *path, Arena *arena) {
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/') length--;
-    return arena_strndup(arena, path, length);
 }
 
 /* The network beside the API's model, for what the API does not do: its data, its noise. */

@@ -6,20 +6,20 @@
  * fitted to the codes of the training split stands for it.
  */
 #include "analysis/normal.h"
-#include "cli/command.h"
+#include "analysis/quantile.h"
 #include "cli/decoder.h"
-#include "cli/grid.h"
 #include "cli/inputs.h"
+#include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
+#include "cli/tiles.h"
 #include "train/features.h"
 
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 typedef struct SampleOptions {
-    const char *out, *between;
+    const char *out, *between, *and; /* the line's first and last picture */
     int64_t n, seed, grid, steps;
     double range;
     ParamList sets;
@@ -39,8 +39,9 @@ static const Option sample_options[] = {
       "the grid goes from -R to R in even steps; 0: where the codes are"},
      "R"},
     {{"between", PARAM_STRING, offsetof(SampleOptions, between), "", 0, 0, NULL,
-      "the straight line from A's code to B's; each a picture or, as in val:17, a sample of a split"},
-     "A B"},
+      "with --and B: the straight line from A's code to B's; each a picture or, as in val:17, a sample of a split"},
+     "A"},
+    {{"and", PARAM_STRING, offsetof(SampleOptions, and), "", 0, 0, NULL, "where the line of --between A ends"}, "B"},
     {{"steps", PARAM_INT, offsetof(SampleOptions, steps), "10", 2, 1000, NULL, "pictures of the line, ends included"},
      "K"},
     OPTION_SET(SampleOptions),
@@ -50,16 +51,15 @@ static const Option sample_options[] = {
 
 typedef struct Sampling {
     const SampleOptions *options;
-    const char *other; /* B of --between A B */
     Net *net;
     const char *code; /* layer whose result is decoded */
     bool standard;    /* its codes are trained to be standard normal */
     int64_t size;     /* of a code */
-    int n, rows, columns;
+    int n, columns;   /* codes; of the picture, 0: as many as rows */
     float *codes;     /* n,size */
     const char *text; /* where the codes are from, for people */
     Decoder decoder;
-    Grid grid;
+    Tiles tiles;
     TrainEvents events;
     Display *display;
     Arena *arena;
@@ -81,9 +81,8 @@ static Err choose_code(Sampling *s, Error *err) {
     return OK;
 }
 
-static Err make_room(Sampling *s, int rows, int columns, int64_t n, Error *err) {
+static Err make_room(Sampling *s, int columns, int64_t n, Error *err) {
     s->n = (int)n;
-    s->rows = rows;
     s->columns = columns;
     size_t bytes;
     if (__builtin_mul_overflow((size_t)n, (size_t)s->size * sizeof(float), &bytes) || !(s->codes = block_alloc(bytes)))
@@ -101,12 +100,10 @@ static Err training_codes(const Sampling *s, Features *out, Error *err) {
 }
 
 static Err draw_codes(Sampling *s, Error *err) {
-    int rows, columns;
-    grid_shape(s->options->n, &rows, &columns);
-    TRY(make_room(s, rows, columns, s->options->n, err));
+    TRY(make_room(s, 0, s->options->n, err));
     uint64_t seed = (uint64_t)s->options->seed;
     if (s->standard) {
-        rng_fill_normal(seed, RNG_LAYER, 0, 0, (size_t)(s->n * s->size), s->codes);
+        rng_fill_normal(seed, RNG_ANALYSIS, 0, 0, (size_t)(s->n * s->size), s->codes);
         s->text = "draws from the standard normal distribution";
         return OK;
     }
@@ -119,51 +116,57 @@ static Err draw_codes(Sampling *s, Error *err) {
     features_free(&features);
     TRY(code);
     for (int i = 0; i < s->n; i++) {
-        Rng rng = rng_stream(seed, RNG_LAYER, (uint64_t)i, 0);
+        Rng rng = rng_stream(seed, RNG_ANALYSIS, (uint64_t)i, 0);
         normal_draw(&normal, &rng, s->codes + i * s->size);
     }
     normal_free(&normal);
     return OK;
 }
 
-/* The n values of one axis of the grid, ascending. `codes` (rows of two): where the others' are; NULL: standard normal.
- */
-static void choose_ticks(const Sampling *s, int axis, const Features *codes, float *scratch, double *ticks) {
-    const int64_t n = s->options->grid;
-    double low = -s->options->range, high = s->options->range;
-    if (codes) {
-        for (int64_t i = 0; i < codes->n; i++) scratch[i] = codes->values[2 * i + axis];
-        low = (double)sample_quantile(codes->n, scratch, 0.02);
-        high = (double)sample_quantile(codes->n, scratch, 0.98);
-    }
-    bool quantiles = !codes && s->options->range == 0;
-    for (int64_t i = 0; i < n; i++) {
-        double part = n > 1 ? (double)i / (double)(n - 1) : 0.5;
-        ticks[i] = quantiles ? normal_quantile(((double)i + 0.5) / (double)n) : low + (high - low) * part;
-    }
+/* The n values of one axis of the grid in even steps, ascending. */
+static void even_ticks(int n, double low, double high, double *ticks) {
+    for (int i = 0; i < n; i++) ticks[i] = low + (high - low) * (n > 1 ? (double)i / (double)(n - 1) : 0.5);
 }
 
-static Err find_ticks(Sampling *s, double *ticks[2], Error *err) {
+/* Where most of the training codes (rows of two) are, along one axis; scratch has room for them. */
+static Err training_ticks(const Sampling *s, const Features *codes, int axis, double *scratch, double *ticks,
+                          Error *err) {
+    double low, high;
+    for (int64_t i = 0; i < codes->n; i++) scratch[i] = (double)codes->values[2 * i + axis];
+    TRY(quantile(codes->n, scratch, 0.02, &low, err));
+    TRY(quantile(codes->n, scratch, 0.98, &high, err));
+    even_ticks((int)s->options->grid, low, high, ticks);
+    return OK;
+}
+
+static Err find_training_ticks(Sampling *s, double *ticks[2], Error *err) {
     const int n = (int)s->options->grid;
-    if (s->standard || s->options->range > 0) {
-        for (int axis = 0; axis < 2; axis++) choose_ticks(s, axis, NULL, NULL, ticks[axis]);
-        s->text = s->options->range > 0
-                      ? arena_printf(s->arena, "a grid of %d x %d codes from %g to %g", n, n, -s->options->range,
-                                     s->options->range)
-                      : arena_printf(s->arena, "a grid of %d x %d codes at quantiles of the normal distribution", n, n);
-        return OK;
-    }
     Features features;
     TRY(training_codes(s, &features, err));
-    float *scratch = block_alloc((size_t)features.n * sizeof *scratch);
-    for (int axis = 0; scratch && axis < 2; axis++) choose_ticks(s, axis, &features, scratch, ticks[axis]);
+    double *scratch = block_alloc((size_t)features.n * sizeof *scratch);
+    Err code = scratch ? OK : err_set(err, ERR_MEMORY, "no memory for the codes of the training split");
+    for (int axis = 0; code == OK && axis < 2; axis++)
+        code = training_ticks(s, &features, axis, scratch, ticks[axis], err);
     features_free(&features);
-    if (!scratch) return err_set(err, ERR_MEMORY, "no memory for the codes of the training split");
     block_free(scratch);
     s->text = arena_printf(s->arena,
                            "a grid of %d x %d codes, %.3g to %.3g and %.3g to %.3g: where the middle 96 %% of the "
                            "training codes are",
                            n, n, ticks[0][0], ticks[0][n - 1], ticks[1][0], ticks[1][n - 1]);
+    return code;
+}
+
+static Err find_ticks(Sampling *s, double *ticks[2], Error *err) {
+    const int n = (int)s->options->grid;
+    const double range = s->options->range;
+    if (range > 0) {
+        for (int axis = 0; axis < 2; axis++) even_ticks(n, -range, range, ticks[axis]);
+        s->text = arena_printf(s->arena, "a grid of %d x %d codes from %g to %g", n, n, -range, range);
+        return OK;
+    }
+    if (!s->standard) return find_training_ticks(s, ticks, err);
+    for (int i = 0; i < n; i++) ticks[0][i] = ticks[1][i] = normal_quantile((i + 0.5) / n);
+    s->text = arena_printf(s->arena, "a grid of %d x %d codes at quantiles of the normal distribution", n, n);
     return OK;
 }
 
@@ -174,7 +177,7 @@ static Err grid_codes(Sampling *s, Error *err) {
         return err_set(err, ERR_CONFIG, "--grid needs a code of 2 units, '%s' has %lld", s->code, (long long)s->size);
     double *ticks[2] = {ARENA_ARRAY(s->arena, double, n), ARENA_ARRAY(s->arena, double, n)};
     TRY(find_ticks(s, ticks, err));
-    TRY(make_room(s, n, n, (int64_t)n * n, err));
+    TRY(make_room(s, n, (int64_t)n * n, err));
     for (int row = 0; row < n; row++)
         for (int column = 0; column < n; column++) {
             float *code = s->codes + 2 * (row * n + column);
@@ -209,15 +212,15 @@ static Err encode_one(const Sampling *s, const char *text, float *dst, Error *er
 
 static Err line_codes(Sampling *s, Error *err) {
     const int steps = (int)s->options->steps;
-    TRY(make_room(s, 1, steps, steps, err));
+    TRY(make_room(s, steps, steps, err));
     float *first = s->codes, *last = s->codes + (steps - 1) * s->size;
     TRY(encode_one(s, s->options->between, first, err));
-    TRY(encode_one(s, s->other, last, err));
+    TRY(encode_one(s, s->options->and, last, err));
     for (int k = 1; k < steps - 1; k++) {
         float part = (float)k / (float)(steps - 1);
         for (int64_t j = 0; j < s->size; j++) s->codes[k * s->size + j] = first[j] * (1 - part) + last[j] * part;
     }
-    s->text = arena_printf(s->arena, "%d steps from %s to %s", steps, s->options->between, s->other);
+    s->text = arena_printf(s->arena, "%d steps from %s to %s", steps, s->options->between, s->options->and);
     return OK;
 }
 
@@ -239,14 +242,13 @@ static Err picture_shape(const Sampling *s, Shape *out, Error *err) {
 }
 
 static Err decode_codes(Sampling *s, Error *err) {
+    TRY(tiles_new(&s->tiles, s->n, s->decoder.height, s->decoder.width, s->columns, err));
     for (int i = 0; i < s->n; i++) {
         if (*s->events.stop) return err_set(err, ERR_STOPPED, "stopped");
         Image image = {0};
         TRY(decoder_run(&s->decoder, s->codes + i * s->size, &image, err));
-        Err code = i == 0 ? grid_new(&s->grid, s->rows, s->columns, &image, err) : OK;
-        if (code == OK) code = grid_put(&s->grid, i / s->columns, i % s->columns, &image, err);
+        tiles_put_image(&s->tiles, i, &image);
         image_free(&image);
-        TRY(code);
         display_count(s->display, "decoding", i + 1, s->n);
     }
     return OK;
@@ -262,7 +264,7 @@ static Err sample_all(Sampling *s, Error *err) {
     TRY(decoder_open(&s->decoder, s->net, s->code, code, picture, err));
     TRY(s->options->between ? line_codes(s, err) : s->options->grid > 0 ? grid_codes(s, err) : draw_codes(s, err));
     TRY(decode_codes(s, err));
-    return image_save(s->options->out, &s->grid.picture, err);
+    return image_save(s->options->out, &s->tiles.picture, err);
 }
 
 /* ---- the command ---- */
@@ -278,26 +280,21 @@ static void report(const Call *call, const Sampling *s) {
     json_string(&j, "from", s->code);
     json_string(&j, "what", s->text);
     json_int(&j, "n", s->n);
-    json_int(&j, "rows", s->rows);
-    json_int(&j, "columns", s->columns);
+    json_int(&j, "rows", s->tiles.rows);
+    json_int(&j, "columns", s->tiles.columns);
     json_string(&j, "out", s->options->out);
     json_close(&j);
     print_json(call, &j);
 }
 
-/* Whether two paths lead to one file. */
-static bool same_file(const char *a, const char *b) {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* The picture may replace one, but none that is read, and nothing that is no picture. */
+/* The picture may replace one, but none that is read, and nothing that does not have the name of a picture. */
 static Err check_out(const Call *call, const SampleOptions *options, Error *err) {
-    const char *inputs[] = {call->args[0], options->between, call->n_args > 1 ? call->args[1] : NULL};
+    const char *inputs[] = {call->args[0], options->between, options->and };
     for (int i = 0; i < 3; i++)
         if (inputs[i] && same_file(options->out, inputs[i]))
             return err_set(err, ERR_DATA, "--out %s would overwrite the input '%s': choose another name", options->out,
                            inputs[i]);
+    TRY(check_out_folder(options->out, call->arena, err));
     static const char *const extensions[] = {".png", ".jpg", ".jpeg", ".bmp", ".tga"};
     const char *dot = strrchr(options->out, '.');
     for (int i = 0; dot && i < 5; i++)
@@ -305,18 +302,14 @@ static Err check_out(const Call *call, const SampleOptions *options, Error *err)
     return err_set(err, ERR_USAGE, "--out %s: not the name of a picture: give .png, .jpg, .bmp or .tga", options->out);
 }
 
-/* B of `--between A B` is what follows MODEL among the arguments. */
 static Err check_options(const Call *call, const SampleOptions *options, Error *err) {
     static const char *const draws[] = {"out", "n", "seed", "set", "threads", "json", NULL};
     static const char *const grid[] = {"out", "grid", "range", "set", "threads", "json", NULL};
-    static const char *const line[] = {"out", "between", "steps", "set", "threads", "json", NULL};
+    static const char *const line[] = {"out", "between", "and", "steps", "set", "threads", "json", NULL};
     if (!options->out) return err_set(err, ERR_USAGE, "no file for the picture: --out FILE.png");
-    if (options->between && call->n_args < 2)
-        return err_set(err, ERR_USAGE,
-                       "--between needs two pictures behind MODEL: sandglass sample MODEL --between A B");
-    if (!options->between && call->n_args > 1)
-        return err_set(err, ERR_USAGE, "unexpected argument '%s'; usage: sandglass sample %s", call->args[1],
-                       call->command->usage);
+    if (!options->between != !options->and)
+        return err_set(err, ERR_USAGE, "a line has two ends: --between A --and B, not --%s alone",
+                       options->between ? "between" : "and");
     if (options->between) return options_allow(call, line, "--between", err);
     return options->grid > 0 ? options_allow(call, grid, "--grid", err) : options_allow(call, draws, "draws", err);
 }
@@ -326,40 +319,32 @@ static Err run_sample(const Call *call, Error *err) {
     TRY(check_options(call, options, err));
     TRY(check_out(call, options, err));
     Display display = display_begin(stderr);
-    Sampling s = {.options = options,
-                  .other = call->n_args > 1 ? call->args[1] : NULL,
-                  .display = &display,
-                  .arena = call->arena};
+    Sampling s = {.options = options, .display = &display, .arena = call->arena};
     s.events = display_events(&display, signals_catch());
-    Checkpoint *checkpoint = NULL;
-    const char *note = NULL;
-    Err code = checkpoint_open(&checkpoint, call->args[0], false, &note, call->arena, err);
-    if (note) fprintf(stderr, "%s\n", note);
-    if (code == OK)
-        code = net_open(&s.net, checkpoint, options->sets.n, options->sets.strings, (int)options->threads, err);
+    const char *model;
+    Err code = model_open(&s.net, &model, call, &options->sets, options->threads, err);
     if (code == OK) code = sample_all(&s, err);
     display_clear(&display);
     if (code == OK) report(call, &s);
-    grid_free(&s.grid);
+    tiles_free(&s.tiles);
     decoder_close(&s.decoder);
     block_free(s.codes);
     net_close(s.net);
-    checkpoint_close(checkpoint);
     return code;
 }
 
 const Command cmd_sample = {
     .name = "sample",
-    .usage = "MODEL --out FILE.png [--n N] [--seed S] | [--grid N [--range R]] | [--between A B [--steps K]]",
+    .usage = "MODEL --out FILE.png [--n N] [--seed S] | [--grid N [--range R]] | [--between A --and B [--steps K]]",
     .doc = "pictures from codes that nobody encoded",
     .help =
         "MODEL is a checkpoint or a run directory of an autoencoder. Without more, N random codes are decoded: for a\n"
         "variational network draws from the standard normal distribution, for others from a normal distribution\n"
         "fitted to the codes of the training split. --grid N decodes N x N points of a code of two units; the first\n"
-        "unit grows to the right, the second upwards. --between A B decodes the straight line between two pictures'\n"
-        "codes. All goes into one picture.\n",
+        "unit grows to the right, the second upwards. --between A --and B decodes the straight line\n"
+        "between two pictures' codes. All goes into one picture.\n",
     .options = sample_options,
     .options_bytes = sizeof(SampleOptions),
     .min_args = 1,
-    .max_args = 2,
+    .max_args = 1,
     .run = run_sample};

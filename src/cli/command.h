@@ -81,5 +81,13 @@ char *text_bytes(double bytes, Arena *arena);
 void text_duration(double seconds, char text[32]);
 /* Make a folder and its parents; one that exists is fine. */
 Err make_folder(const char *path, Error *err);
+/* "out/" as "out", so that the paths in messages read well. */
+const char *without_slash(const char *path, Arena *arena);
+/* Of a file: "runs/x" for "runs/x/last.h5", "." for "last.h5". */
+const char *folder_of(const char *path, Arena *arena);
+/* Whether two paths lead to one file that is there. */
+bool same_file(const char *a, const char *b);
+/* An error when the folder that the file of --out is to be in is not there: before long work, not after it. */
+Err check_out_folder(const char *path, Arena *arena, Error *err);
 
 #endif

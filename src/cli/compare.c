@@ -1,7 +1,7 @@
 /* compare.c - see compare.h. */
 #include "cli/compare.h"
 
-#include <math.h>
+#include "analysis/psnr.h"
 
 static double unit_sample(const Image *image, size_t i) {
     return image->depth == 16 ? image->u16[i] / 65535.0 : image->u8[i] / 255.0;
@@ -18,8 +18,7 @@ double picture_mse(const Image *a, const Image *b) {
 }
 
 double picture_psnr(const Image *a, const Image *b) {
-    double mse = picture_mse(a, b);
-    return mse > 0 ? -10 * log10(mse) : INFINITY;
+    return psnr(picture_mse(a, b));
 }
 
 Err save_beside(const char *path, int n, const Image *const *images, Error *err) {

@@ -6,7 +6,7 @@
 
 /* Mean squared difference over all samples, in the scale 0..1. The pictures have one size and as many channels. */
 double picture_mse(const Image *a, const Image *b);
-/* Peak signal to noise ratio in dB, 10 log10(1 / mse); infinite for equal pictures. */
+/* Peak signal to noise ratio in dB; PSNR_MOST for equal pictures (analysis/psnr.h). */
 double picture_psnr(const Image *a, const Image *b);
 
 /* n pictures of one size and as many channels from left to right, as one file of 8 bits. */

@@ -28,14 +28,14 @@ static void name_samples(Inputs *inputs, int64_t n, Arena *arena) {
     }
 }
 
-static Err open_split(Split **out, const Experiment *experiment, const char *name, Error *err) {
+Err named_split_open(Split **out, const Experiment *experiment, const char *name, Error *err) {
     if (!split_exists(experiment, name)) return err_set(err, ERR_CONFIG, "the data has no split '%s'", name);
     return split_open(out, experiment, name, err);
 }
 
 Err inputs_open(Inputs *inputs, const InputsSpec *spec, const Experiment *experiment, Arena *arena, Error *err) {
     if (!spec->split) return OK;
-    TRY(open_split(&inputs->split, experiment, spec->split, err));
+    TRY(named_split_open(&inputs->split, experiment, spec->split, err));
     int64_t n = split_info(inputs->split)->n;
     if (spec->limit > 0 && spec->limit < n) n = spec->limit;
     if (n > INT32_MAX) n = INT32_MAX;
@@ -92,7 +92,7 @@ Err input_read_one(const char *text, const Net *net, Image *out, Error *err) {
     int64_t number;
     if (!parse_sample(text, experiment, name, &number)) return image_load(text, channels, out, err);
     Split *split = NULL;
-    TRY(open_split(&split, experiment, name, err));
+    TRY(named_split_open(&split, experiment, name, err));
     int64_t n = split_info(split)->n;
     Err code = number < n
                    ? read_sample(split, number, channels, out, err)

@@ -18,6 +18,9 @@ typedef struct Inputs {
     Split *split; /* NULL: pictures */
 } Inputs;
 
+/* A split by the name a person gave; that the data has none of this name is an error. */
+Err named_split_open(Split **out, const Experiment *experiment, const char *name, Error *err);
+
 /* The part that needs no network: the command line makes sense, and the pictures are there. */
 Err inputs_check(Inputs *out, const InputsSpec *spec, Arena *arena, Error *err);
 /* Open the split, if it is one. */

@@ -122,7 +122,17 @@ static bool flush_stdout(void) {
  * ten times slower. libgomp reads how long to spin when it is loaded, so the program starts itself once more. */
 static void wait_briefly(char **argv) {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
-    if (setenv("GOMP_SPINCOUNT", "2000", 0) == 0) execv("/proc/self/exe", argv); /* where that fails, go on as it is */
+    if (setenv("GOMP_SPINCOUNT", "2000", 0) != 0) return;
+    /* By its real path, so that ps and top show its name; by the link where there is no path any more, a program that
+     * was replaced while it started. Where that fails too, go on as it is. */
+    static const char self[] = "/proc/self/exe";
+    char path[4096];
+    ssize_t length = readlink(self, path, sizeof path);
+    if (length > 0 && (size_t)length < sizeof path) {
+        path[length] = '\0';
+        execv(path, argv);
+    }
+    execv(self, argv);
 }
 
 int main(int argc, char **argv) {

@@ -62,3 +62,27 @@ Err make_folder(const char *path, Error *err) {
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return err_set(err, ERR_IO, "%s: is not a folder", path);
     return OK;
 }
+
+const char *without_slash(const char *path, Arena *arena) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    return arena_strndup(arena, path, length);
+}
+
+bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+const char *folder_of(const char *path, Arena *arena) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return ".";
+    return slash == path ? "/" : arena_strndup(arena, path, (size_t)(slash - path));
+}
+
+Err check_out_folder(const char *path, Arena *arena, Error *err) {
+    struct stat info;
+    const char *folder = folder_of(path, arena);
+    if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) return OK;
+    return err_set(err, ERR_IO, "--out %s: there is no folder '%s': make it first", path, folder);
+}

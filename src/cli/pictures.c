@@ -107,14 +107,20 @@ static int by_id(const void *a, const void *b) {
     return x->inode < y->inode ? -1 : x->inode > y->inode;
 }
 
-Err pictures_check_outputs(const PictureList *list, const char *out_dir, const char *const *suffixes, Arena *arena,
-                           Error *err) {
-    FileId *inputs = ARENA_ARRAY(arena, FileId, list->n + 1);
-    size_t n = 0;
+/* Append the files of a list that are there. */
+static size_t add_ids(const PictureList *list, FileId *ids, size_t n) {
     struct stat info;
-    for (int i = 0; i < list->n; i++)
+    for (int i = 0; list && i < list->n; i++)
         if (stat(list->items[i].path, &info) == 0)
-            inputs[n++] = (FileId){.device = info.st_dev, .inode = info.st_ino, .path = list->items[i].path};
+            ids[n++] = (FileId){.device = info.st_dev, .inode = info.st_ino, .path = list->items[i].path};
+    return n;
+}
+
+Err pictures_check_outputs(const PictureList *list, const PictureList *also, const char *out_dir,
+                           const char *const *suffixes, Arena *arena, Error *err) {
+    FileId *inputs = ARENA_ARRAY(arena, FileId, list->n + (also ? also->n : 0) + 1);
+    struct stat info;
+    size_t n = add_ids(also, inputs, add_ids(list, inputs, 0));
     qsort(inputs, n, sizeof *inputs, by_id);
     for (int i = 0; i < list->n; i++) {
         for (int s = 0; suffixes[s]; s++) {

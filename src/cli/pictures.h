@@ -22,9 +22,9 @@ Err pictures_list(PictureList *out, int n_paths, const char *const *paths, Arena
 /* The picture of this stem; NULL: there is none. */
 const Picture *pictures_find(const PictureList *list, const char *stem);
 
-/* An error when OUT/STEM + one of the suffixes (NULL-terminated) is one of the input files, whatever the path is
- * written like. */
-Err pictures_check_outputs(const PictureList *list, const char *out_dir, const char *const *suffixes, Arena *arena,
-                           Error *err);
+/* An error when OUT/STEM + one of the suffixes (NULL-terminated) is one of the input files, or of those `also` read
+ * (NULL: none), whatever the path is written like. */
+Err pictures_check_outputs(const PictureList *list, const PictureList *also, const char *out_dir,
+                           const char *const *suffixes, Arena *arena, Error *err);
 
 #endif

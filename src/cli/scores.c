@@ -29,6 +29,8 @@ static void print_classes(FILE *out, const Evaluation *e, const char *const *cla
 void print_scores(FILE *out, const Evaluation *e, const char *const *class_names) {
     fprintf(out, "images                   %lld\n", (long long)e->images);
     fprintf(out, "loss                     %.6g\n", e->loss);
+    for (int i = 0; i < e->n_parts && e->n_parts > 1; i++)
+        fprintf(out, "  %-23s%.6g\n", e->parts[i].name, e->parts[i].value);
     switch (e->task) {
     case TASK_SEGMENTATION:
         fprintf(out, "pixel accuracy           %.4f\n", e->segmentation.pixel_accuracy);

@@ -1,0 +1,1 @@
+"$SANDGLASS" encode nowhere --split val --out missing/codes.h5

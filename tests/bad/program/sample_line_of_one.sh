@@ -1,0 +1,1 @@
+"$SANDGLASS" sample nowhere --between a.png --out line.png
