@@ -16,6 +16,10 @@
  * where the system refuses one of the small blocks of memory that descriptions and names live in, the library calls
  * abort(); for the large ones (weights, activations, pictures) it is SG_ERROR_MEMORY. A model is for one thread at a
  * time (it computes on several threads inside); different models may be used by different threads.
+ *
+ * Signal handlers of the host must not run on the stack of a thread that computes: kernels of oneDNN use the stack
+ * pointer as one more register, and the handler's frame would be written into the heap. Block the signals before the
+ * first call and wait for them in a thread (sigwait), or use sigaltstack and SA_ONSTACK in every thread.
  */
 #ifndef SANDGLASS_H
 #define SANDGLASS_H

@@ -384,7 +384,7 @@ cmp -s decoded/0001_out.png out5/0001_out.png || fail "decoded from 'first': not
 run 1 decode runs/auto first.h5 --out decoded
 err_is "error: first.h5: holds results of 'first', a layer this network does not have"
 run 1 encode runs/net small/images --out none.h5
-err_is "error: the network has no code layer: name one 'code' or give model.code"
+err_is "error: the network has no code layer: name one 'code', give model.code, or say which with --at"
 run 0 encode runs/net scenes/images/0000.png --at skip --out maps.h5 # feature maps
 in_out "1 codes of 8x48x48 ('skip') -> maps.h5"
 run 1 encode runs/noisy small/images --at frist --out none.h5

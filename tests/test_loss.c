@@ -666,6 +666,9 @@ static void sets_complain(void **state) {
         {"reconstruction", dense_model, "  loss: [{gaussian_kl: ~, on: code}]\n",
          "t.yaml:5:10: error: train.loss[0] (gaussian_kl): needs an even number of channels, means and then as many "
          "log-variances, but layer 'code/activation' is 1x3\n"},
+        {"reconstruction", vae_model, "  loss: [{gaussian_kl: ~, on: code}]\n",
+         "t.yaml:5:10: error: train.loss[0] (gaussian_kl): layer 'code' is the draw itself; name the layer in front of "
+         "it, which gives means and log-variances\n"},
         {"reconstruction", "flatten, {reshape: [2, 8], name: rows}", "  loss: [{gaussian_kl: ~, on: rows}]\n",
          "t.yaml:5:10: error: train.loss[0] (gaussian_kl): needs vectors or pictures, but layer 'rows' is a sequence, "
          "1x2x8: put a flatten behind it\n"},

@@ -15,7 +15,7 @@ typedef struct PcaOptions {
 
 // clang-format off
 static const Option pca_options[] = {
-    {{"k", PARAM_INT, offsetof(PcaOptions, k), "0", 0, PCA_MAX_VALUES, NULL, "components; 0: as many as the code has values"}, "N"},
+    {{"k", PARAM_INT, offsetof(PcaOptions, k), "0", 0, PCA_MAX_VALUES, NULL, "components; 0: as many as the code has values, at most one less than samples"}, "N"},
     {{"split", PARAM_STRING, offsetof(PcaOptions, split), "val", 0, 0, NULL, "which part of the data to reconstruct"}, "NAME"},
     {{"limit", PARAM_INT, offsetof(PcaOptions, limit), "0", 0, 1e9, NULL, "reconstruct the first N samples; 0: all"}, "N"},
     {{"train-limit", PARAM_INT, offsetof(PcaOptions, train_limit), "0", 0, 1e9, NULL, "fit to the first N samples of the training split; 0: all"}, "N"},
@@ -143,6 +143,8 @@ static Err compare(Analysis *a, const PcaOptions *options, Work *w, Error *err) 
     if (w->train.size != w->pictures.size)
         return err_set(err, ERR_DATA, "the pictures of split 'train' have %lld values, those of '%s' %lld",
                        (long long)w->train.size, options->split, (long long)w->pictures.size);
+    /* n samples lie in n - 1 directions: without --k as many components as there can be */
+    if (options->k == 0 && k > w->train.n - 1) k = w->train.n - 1;
     TRY(pca_fit(&w->pca, w->train.n, w->train.size, w->train.values, k, err));
     TRY(apply(w, err));
     TRY(save_sheet(a, &w->pictures, w->back, &w->outputs, err));

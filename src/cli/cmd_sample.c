@@ -90,8 +90,12 @@ static Err make_room(Sampling *s, int columns, int64_t n, Error *err) {
     return OK;
 }
 
+/* More say little about mean and covariance, and a code of a thousand units takes long. */
+enum { FITTED = 10000 };
+
 static Err training_codes(const Sampling *s, Features *out, Error *err) {
-    TRY(features_read(out, s->net, &(FeatureSpec){.split = "train", .at = s->code, .events = &s->events}, err));
+    TRY(features_read(out, s->net,
+                      &(FeatureSpec){.split = "train", .at = s->code, .limit = FITTED, .events = &s->events}, err));
     if (out->size == s->size) return OK;
     Err code = err_set(err, ERR_DATA, "the training split's codes have %lld values, '%s' has %lld",
                        (long long)out->size, s->code, (long long)s->size);
@@ -340,7 +344,8 @@ const Command cmd_sample = {
     .help =
         "MODEL is a checkpoint or a run directory of an autoencoder. Without more, N random codes are decoded: for a\n"
         "variational network draws from the standard normal distribution, for others from a normal distribution\n"
-        "fitted to the codes of the training split. --grid N decodes N x N points of a code of two units; the first\n"
+        "fitted to the codes of up to 10,000 training samples. --grid N decodes N x N points of a code of two units; "
+        "the first\n"
         "unit grows to the right, the second upwards. --between A --and B decodes the straight line\n"
         "between two pictures' codes. All goes into one picture.\n",
     .options = sample_options,

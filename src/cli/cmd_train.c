@@ -73,7 +73,10 @@ static void print_result(const TrainResult *result, const char *run_dir) {
     text_duration(result->seconds, duration);
     printf("\n%s: %lld epochs, %lld steps, %s, %.0f samples/s, %.0f MB at most\n", run_dir, (long long)result->epochs,
            (long long)result->steps, duration, result->samples_per_second, peak_rss_mb());
-    printf("training loss            %.6g\n", result->train_loss);
+    if (result->steps > 0)
+        printf("training loss            %.6g\n", result->train_loss);
+    else
+        printf("training has not begun\n");
     if (result->has_val) {
         printf("\nvalidation after the last epoch\n");
         print_scores(stdout, &result->val, (const char *const *)result->data->class_names);

@@ -162,6 +162,11 @@ static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget ta
             return err_at(b->err, ERR_CONFIG, mark,
                           "%s: needs vectors or pictures, but layer '%s' is a sequence, %s: put a flatten behind it",
                           what, name, text[0]);
+        if (b->graph->nodes[node].kind->corrupts)
+            return err_at(b->err, ERR_CONFIG, mark,
+                          "%s: layer '%s' is the draw itself; name the layer in front of it, which gives means and "
+                          "log-variances",
+                          what, name);
         if (shape.rank > 1 && shape.dim[1] % 2 == 0) return OK;
         return err_at(
             b->err, ERR_CONFIG, mark,

@@ -232,7 +232,9 @@ const char *net_layer(const Net *net, const char *name, Error *err) {
 const char *net_code(const Net *net, Error *err) {
     const Graph *graph = net->parts.graph;
     if (graph->code_name) return graph->code_name;
-    err_set(err, ERR_CONFIG, "the network has no code layer: name one 'code' or give model.code");
+    err_set(err, ERR_CONFIG,
+            "the network has no code layer: name one 'code', give model.code, or "
+            "say which with --at");
     return NULL;
 }
 
