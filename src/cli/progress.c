@@ -64,16 +64,17 @@ static void on_progress(void *context, const Progress *p) {
     Display *display = context;
     if (!display->terminal && !line_is_due(display, &display->last_line)) return;
     char line[LINE_BYTES], epoch[160], bar[BAR_WIDTH + 3], eta[32];
-    text_epoch(p, epoch, sizeof epoch - 1);
-    if (epoch[0]) strcat(epoch, " ");
+    text_epoch(p, epoch, sizeof epoch);
+    const char *gap = epoch[0] ? " " : "";
     text_duration(p->eta_seconds, eta);
     text_bar(p->batch, p->batches, bar);
     if (p->evaluating)
-        snprintf(line, sizeof line, "%s%s %lld/%lld  evaluating", epoch, bar, (long long)p->batch,
+        snprintf(line, sizeof line, "%s%s%s %lld/%lld  evaluating", epoch, gap, bar, (long long)p->batch,
                  (long long)p->batches);
     else
-        snprintf(line, sizeof line, "%s%s %lld/%lld  %s %.5g  %.0f samples/s  ETA %s", epoch, bar, (long long)p->batch,
-                 (long long)p->batches, p->pretrain ? "error" : "loss", p->loss, p->samples_per_second, eta);
+        snprintf(line, sizeof line, "%s%s%s %lld/%lld  %s %.5g  %.0f samples/s  ETA %s", epoch, gap, bar,
+                 (long long)p->batch, (long long)p->batches, p->pretrain ? "error" : "loss", p->loss,
+                 p->samples_per_second, eta);
     if (display->terminal)
         draw(display, line);
     else

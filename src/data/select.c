@@ -100,7 +100,7 @@ static void list_names(const SelectSpec *spec, char *text, size_t bytes) {
         int wrote = snprintf(text + used, bytes - used, "%s%s", i > 0 ? ", " : "", spec->class_names[i]);
         used += (size_t)wrote;
     }
-    if (used >= bytes) strcpy(text + bytes - 4, "...");
+    if (used >= bytes) memcpy(text + bytes - 4, "...", 4);
 }
 
 /* A class's name, else a number. */
