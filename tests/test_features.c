@@ -186,7 +186,9 @@ static void test_no_code(void **state) {
     static const char *const sets[] = {"model.code=~"};
     Net *net = open_net(s, conv, 1, sets);
     assert_null(net_code(net, &s->err));
-    assert_string_equal(scratch_words(s), "error: the network has no code layer: name one 'code', give model.code, or say which with --at\n");
+    assert_string_equal(
+        scratch_words(s),
+        "error: the network has no code layer: name one 'code', give model.code, or say which with --at\n");
     Features features;
     assert_int_equal(features_read(&features, net, &(FeatureSpec){.split = "val"}, &s->err), ERR_CONFIG);
     net_close(net);
