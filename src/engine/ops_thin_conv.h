@@ -1,7 +1,7 @@
 /* ops_thin_conv.h - convolutions with very few output channels, by passes of our own. Private to this folder.
  *
- * The last layer of an autoencoder makes one or three channels; oneDNN's kernels compute 16 all the same, which takes
- * ten times as long. These work on sources in blocks of 16 channels (AVX-512); everything else stays with oneDNN.
+ * The last layer of an autoencoder makes one or three channels; oneDNN's kernels compute 16 all the same. These work on
+ * sources in blocks of 16 channels (AVX-512); everything else stays with oneDNN.
  */
 #ifndef SANDGLASS_ENGINE_OPS_THIN_CONV_H
 #define SANDGLASS_ENGINE_OPS_THIN_CONV_H
