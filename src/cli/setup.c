@@ -111,6 +111,7 @@ Err setup_program(Setup *s, bool training, int threads, Error *err) {
                         .graph = s->graph,
                         .weights = s->weights,
                         .training = training,
+                        .bf16 = training && s->experiment.train.precision == PRECISION_BF16,
                         .input = s->input,
                         .n_losses = s->losses.n,
                         .losses = s->losses.terms};

@@ -18,10 +18,14 @@ typedef enum Task {
 
 extern const char *const task_names[]; /* NULL-terminated, index is Task */
 
+/* What training computes in; weights, losses and statistics are of 32 bits in any case. */
+enum { PRECISION_F32, PRECISION_BF16 };
+
 /* The `train:` section. */
 typedef struct TrainConfig {
     int64_t epochs, batch_size, seed;
     double lr;
+    int precision;       /* PRECISION_... */
     double max_seconds;  /* stop (resumably) after this long; 0: no limit */
     int64_t accumulate;  /* micro-batches per optimizer step */
     double clip_norm;    /* of the whole gradient; 0: off */

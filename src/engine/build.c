@@ -62,6 +62,14 @@ dnnl_data_type_t dtype_of(DType type) {
     return dnnl_data_type_undef;
 }
 
+DType dtype_from(dnnl_data_type_t type) {
+    return type == dnnl_bf16 ? BF16 : type == dnnl_u8 ? U8 : type == dnnl_s32 ? S32 : F32;
+}
+
+DType compute_type(const Build *b) {
+    return b->options.bf16 ? BF16 : F32;
+}
+
 Md pool_md(Build *b, Md md) {
     if (!md) {
         build_fail(b, "oneDNN refused a memory descriptor");
@@ -167,6 +175,12 @@ Build *build_new(Engine *engine, const BuildOptions *options) {
     dnnl_status_t status = dnnl_primitive_attr_create(&b->attr);
     if (status == dnnl_success) status = dnnl_primitive_attr_set_scratchpad_mode(b->attr, dnnl_scratchpad_mode_user);
     if (status != dnnl_success) build_fail(b, "oneDNN cannot make attributes (status %d)", (int)status);
+    if (options->bf16 && !engine_has_bf16(engine))
+        build_fail(
+            b,
+            "precision bf16 needs a processor with AVX512_BF16 or AMX, but this is %s; f32 (train.precision) runs "
+            "everywhere",
+            engine_describe(engine));
     return b;
 }
 
@@ -336,21 +350,25 @@ Tensor *tensor_in(Build *b, Tensor *t, Md md) {
     }
     for (Tensor *copy = t; copy; copy = copy->other)
         if (md_same(copy->md, md)) return copy;
-    Tensor *copy = tensor_new(b, t->type, t->shape, md);
+    Tensor *copy = tensor_new(b, t->type == F64 ? F64 : dtype_from(md_type(md)), t->shape, md);
     record_reorder(b, t, copy);
     copy->other = t->other;
     t->other = copy;
     return copy;
 }
 
+static DType widened(const Tensor *t) {
+    return t->type == BF16 ? F32 : t->type;
+}
+
 Tensor *tensor_in_plain(Build *b, Tensor *t) {
-    if (build_failed(b) || t->layout == LAYOUT_PLAIN) return t;
-    return tensor_in(b, t, md_plain(b, t->type, t->shape));
+    if (build_failed(b) || (t->layout == LAYOUT_PLAIN && t->type != BF16)) return t;
+    return tensor_in(b, t, md_plain(b, widened(t), t->shape));
 }
 
 Tensor *tensor_in_layout(Build *b, Tensor *t, Layout layout) {
-    if (build_failed(b) || t->layout == layout) return t;
-    return tensor_in(b, t, md_like(b, t->type, t->shape, layout));
+    if (build_failed(b) || (t->layout == layout && t->type != BF16)) return t;
+    return tensor_in(b, t, md_like(b, widened(t), t->shape, layout));
 }
 
 /* ---- steps ---- */

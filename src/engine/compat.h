@@ -83,6 +83,12 @@ static inline void md_free(Md md) {
     dnnl_memory_desc_destroy((dnnl_memory_desc_t)md);
 }
 
+static inline dnnl_data_type_t md_type(Md md) {
+    dnnl_data_type_t type = dnnl_data_type_undef;
+    dnnl_memory_desc_query(md, dnnl_query_data_type, &type);
+    return type;
+}
+
 static inline dnnl_status_t pd_conv_forward(dnnl_primitive_desc_t *pd, const PdSpec *s) {
     return dnnl_convolution_forward_primitive_desc_create(pd, s->engine, s->prop, s->alg, s->src, s->weights, s->bias,
                                                           s->dst, s->stride, s->dilation, s->pad_lo, s->pad_hi,
@@ -249,6 +255,10 @@ static inline Md md_clone(Md source) {
 
 static inline void md_free(Md md) {
     free((void *)md);
+}
+
+static inline dnnl_data_type_t md_type(Md md) {
+    return md->data_type;
 }
 
 static inline dnnl_status_t pd_make(dnnl_primitive_desc_t *pd, const PdSpec *s, const_dnnl_op_desc_t op,

@@ -57,6 +57,10 @@ int engine_threads(const Engine *e) {
     return e->threads;
 }
 
+bool engine_has_bf16(const Engine *e) {
+    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+}
+
 const char *engine_describe(const Engine *e) {
     return e->text;
 }

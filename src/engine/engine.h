@@ -18,6 +18,8 @@ typedef struct Program Program;
 Err engine_new(Engine **out, int threads, Error *err);
 void engine_free(Engine *engine);
 int engine_threads(const Engine *engine);
+/* Whether the processor multiplies brain floats (AVX512_BF16, AMX); elsewhere they would be slower than 32 bits. */
+bool engine_has_bf16(const Engine *engine);
 /* "oneDNN 2.6.3, AVX512_CORE_BF16, 2 threads". */
 const char *engine_describe(const Engine *engine);
 
@@ -26,6 +28,8 @@ const char *engine_describe(const Engine *engine);
 typedef struct BuildOptions {
     bool training; /* forward primitives keep what backward needs */
     bool separate; /* debugging: every tensor in memory of its own, none shared; must give the same results */
+    bool bf16;     /* convolutions and what lies between them in 16-bit brain floats; weights, their gradients,
+                      statistics and native operations stay in 32 bits. Needs engine_has_bf16 */
 } BuildOptions;
 
 /* A Build belongs to the engine's thread; finish or drop it. */

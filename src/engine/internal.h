@@ -130,6 +130,9 @@ struct Program {
 /* ---- build.c ---- */
 
 dnnl_data_type_t dtype_of(DType type);
+DType dtype_from(dnnl_data_type_t type);
+/* What convolutions compute in, and what lies between them. */
+DType compute_type(const Build *b);
 size_t dtype_bytes(DType type);
 
 /* Takes md into the pool; NULL (a refused descriptor) fails the Build. */
@@ -147,8 +150,9 @@ Tensor *tensor_view(Build *b, Tensor *t, Shape shape, Md md); /* same memory und
 Tensor *tensor_opaque(Build *b, Md md);                       /* workspace: only its size matters */
 void tensor_set_md(Build *b, Tensor *t, Md md);               /* produce it in this layout */
 
-/* t in the layout md: itself, a copy made before, or a new reorder. */
+/* t in the layout and type of md: itself, a copy made before, or a new reorder. */
 Tensor *tensor_in(Build *b, Tensor *t, Md md);
+/* In 32 bits: what native operations and those that know no brain floats read. */
 Tensor *tensor_in_plain(Build *b, Tensor *t);
 Tensor *tensor_in_layout(Build *b, Tensor *t, Layout layout);
 void record_reorder(Build *b, Tensor *src, Tensor *dst);

@@ -31,7 +31,8 @@ static void fill_geometry(PdSpec *pd, const ConvSpec *spec) {
 
 /* Few channels (pictures) are best left as they are; oneDNN has kernels that read them plain. */
 static Md src_md(Build *b, const Tensor *src) {
-    return src->shape.dim[1] < 4 && src->layout == LAYOUT_PLAIN ? src->md : md_any(b, src->type, src->shape);
+    bool as_it_is = src->shape.dim[1] < 4 && src->layout == LAYOUT_PLAIN && src->type == compute_type(b);
+    return as_it_is ? src->md : md_any(b, compute_type(b), src->shape);
 }
 
 static Tensor *forward(Build *b, bool transposed, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *bias) {
@@ -43,9 +44,9 @@ static Tensor *forward(Build *b, bool transposed, const ConvSpec *spec, Tensor *
                 .prop = forward_prop(b),
                 .alg = dnnl_convolution_direct,
                 .src = src_md(b, src),
-                .weights = md_any(b, F32, weights->shape),
+                .weights = md_any(b, compute_type(b), weights->shape),
                 .bias = bias ? bias->md : NULL,
-                .dst = md_any(b, F32, spec->dst),
+                .dst = md_any(b, compute_type(b), spec->dst),
                 .attr = attr_with_act(b, act, &owned)};
     fill_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
@@ -55,7 +56,7 @@ static Tensor *forward(Build *b, bool transposed, const ConvSpec *spec, Tensor *
         fail_status(b, transposed ? "transposed convolution" : "convolution", src->shape, spec->dst, status);
         return tensor_dummy(b, F32, spec->dst);
     }
-    Tensor *dst = tensor_new(b, F32, spec->dst, md_of_pd(b, pd, dnnl_query_dst_md, 0));
+    Tensor *dst = tensor_new(b, compute_type(b), spec->dst, md_of_pd(b, pd, dnnl_query_dst_md, 0));
     Tensor *src_in = tensor_in(b, src, md_of_pd(b, pd, dnnl_query_src_md, 0));
     Tensor *weights_in = tensor_in(b, weights, md_of_pd(b, pd, dnnl_query_weights_md, 0));
     Step *step = step_new(b, transposed ? STEP_DECONV : STEP_CONV, transposed ? "deconv" : "conv");
@@ -73,8 +74,8 @@ static dnnl_primitive_desc_t make_hint(Build *b, bool transposed, const ConvSpec
                 .prop = dnnl_forward_training,
                 .alg = dnnl_convolution_direct,
                 .src = src_md(b, src),
-                .weights = md_any(b, F32, weights->shape),
-                .dst = md_any(b, F32, spec->dst),
+                .weights = md_any(b, compute_type(b), weights->shape),
+                .dst = md_any(b, compute_type(b), spec->dst),
                 .attr = b->attr};
     fill_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
@@ -88,9 +89,9 @@ static Tensor *backward_data(Build *b, bool transposed, const ConvSpec *spec, Te
                              Tensor *diff_dst, Pd hint) {
     PdSpec s = {.engine = b->engine->engine,
                 .alg = dnnl_convolution_direct,
-                .src = md_any(b, F32, src->shape),
-                .weights = md_any(b, F32, weights->shape),
-                .dst = md_any(b, F32, spec->dst),
+                .src = md_any(b, compute_type(b), src->shape),
+                .weights = md_any(b, compute_type(b), weights->shape),
+                .dst = md_any(b, compute_type(b), spec->dst),
                 .hint = hint,
                 .attr = b->attr};
     fill_geometry(&s, spec);
@@ -100,7 +101,7 @@ static Tensor *backward_data(Build *b, bool transposed, const ConvSpec *spec, Te
         fail_status(b, "gradient of a convolution's source", spec->dst, src->shape, status);
         return tensor_dummy(b, F32, src->shape);
     }
-    Tensor *diff_src = tensor_new(b, F32, src->shape, md_of_pd(b, pd, dnnl_query_diff_src_md, 0));
+    Tensor *diff_src = tensor_new(b, compute_type(b), src->shape, md_of_pd(b, pd, dnnl_query_diff_src_md, 0));
     Tensor *weights_in = tensor_in(b, weights, md_of_pd(b, pd, dnnl_query_weights_md, 0));
     Tensor *diff_dst_in = tensor_in(b, diff_dst, md_of_pd(b, pd, dnnl_query_diff_dst_md, 0));
     Step *step = step_new(b, transposed ? STEP_DECONV : STEP_CONV,
@@ -119,7 +120,7 @@ static void backward_weights(Build *b, bool transposed, const ConvSpec *spec, Te
                 .src = src_md(b, src),
                 .weights = md_any(b, F32, diff_weights->shape),
                 .bias = diff_bias ? diff_bias->md : NULL,
-                .dst = md_any(b, F32, spec->dst),
+                .dst = md_any(b, compute_type(b), spec->dst),
                 .hint = hint,
                 .attr = b->attr};
     fill_geometry(&s, spec);

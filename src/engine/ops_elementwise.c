@@ -112,7 +112,7 @@ Tensor *op_act_backward(Build *b, Act act, Tensor *src, Tensor *dst, Tensor *dif
         return tensor_dummy(b, F32, diff_dst->shape);
     }
     Tensor *diff_dst_in = tensor_in(b, diff_dst, data->md);
-    Tensor *diff_src = tensor_new(b, F32, data->shape, data->md);
+    Tensor *diff_src = tensor_new(b, data->type, data->shape, data->md);
     Step *step = step_new(b, STEP_ELTWISE, "activation_backward");
     step_arg(step, from_dst ? DNNL_ARG_DST : DNNL_ARG_SRC, data, false);
     step_arg(step, DNNL_ARG_DIFF_DST, diff_dst_in, false);

@@ -23,6 +23,7 @@ Tensor *op_concat(Build *b, int axis, int n, Tensor *const *src) {
     for (int i = 1; i < n; i++) shape.dim[axis] += src[i]->shape.dim[axis];
     if (build_failed(b)) return tensor_dummy(b, F32, shape);
     Layout layout = concat_layout(axis, n, src);
+    const DType type = src[0]->shape.rank > 3 ? compute_type(b) : src[0]->type;
     Tensor *in[STEP_MAX_ARGS - 1];
     Md mds[STEP_MAX_ARGS - 1];
     if (n > STEP_MAX_ARGS - 1) {
@@ -30,10 +31,10 @@ Tensor *op_concat(Build *b, int axis, int n, Tensor *const *src) {
         return tensor_dummy(b, F32, shape);
     }
     for (int i = 0; i < n; i++) {
-        in[i] = tensor_in_layout(b, src[i], layout);
+        in[i] = tensor_in(b, src[i], md_like(b, type, src[i]->shape, layout));
         mds[i] = in[i]->md;
     }
-    Md md = md_like(b, src[0]->type, shape, layout);
+    Md md = md_like(b, type, shape, layout);
     if (build_failed(b)) return tensor_dummy(b, F32, shape);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = pd_concat(&pd, b->engine->engine, md, n, axis, mds, b->attr);
@@ -41,7 +42,7 @@ Tensor *op_concat(Build *b, int axis, int n, Tensor *const *src) {
         fail_status(b, "concat", src[0]->shape, shape, status);
         return tensor_dummy(b, F32, shape);
     }
-    Tensor *dst = tensor_new(b, src[0]->type, shape, md);
+    Tensor *dst = tensor_new(b, type, shape, md);
     Step *step = step_new(b, STEP_CONCAT, "concat");
     for (int i = 0; i < n; i++) step_arg(step, DNNL_ARG_MULTIPLE_SRC + i, in[i], false);
     step_arg(step, DNNL_ARG_DST, dst, true);

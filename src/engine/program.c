@@ -216,13 +216,22 @@ Shape program_shape(const Program *p, const char *name) {
 
 /* ---- finding NaN ---- */
 
+/* Element `at` of the memory, of 32 bits or a brain float: the upper half of one. */
+static float element(const Tensor *t, int64_t at) {
+    const void *data = tensor_data(t);
+    if (t->type == F32) return ((const float *)data)[at];
+    uint32_t bits = (uint32_t)((const uint16_t *)data)[at] << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 /* First element that is NaN or Inf, in memory order; -1 when there is none. Padding holds zeros. */
 static int64_t first_nonfinite(const Tensor *t) {
-    const float *data = tensor_data(t);
-    if (t->type != F32 || t->layout == LAYOUT_OPAQUE || !data) return -1;
-    const int64_t size = (int64_t)(md_bytes(t->md) / sizeof(float));
+    if ((t->type != F32 && t->type != BF16) || t->layout == LAYOUT_OPAQUE || !tensor_data(t)) return -1;
+    const int64_t size = (int64_t)(md_bytes(t->md) / dtype_bytes(t->type));
     for (int64_t i = 0; i < size; i++)
-        if (!isfinite(data[i])) return i;
+        if (!isfinite(element(t, i))) return i;
     return -1;
 }
 
@@ -251,7 +260,7 @@ static bool report_nonfinite(const Step *s, const StepArg *arg, char *where, siz
     char place[SHAPE_TEXT_BYTES], shape[SHAPE_TEXT_BYTES];
     place_of(t, at, place);
     shape_text(t->shape, shape);
-    const char *what = isnan(((const float *)tensor_data(t))[at]) ? "nan" : "inf";
+    const char *what = isnan(element(t, at)) ? "nan" : "inf";
     if (arg->writes && !t->buffer->external)
         snprintf(where, bytes, "%s (%s): %s at [%s] of %s", s->scope, s->name, what, place, shape);
     else

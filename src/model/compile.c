@@ -452,7 +452,8 @@ Err compile_program(Program **out, const CompileSpec *spec, Error *err) {
     Err code = check_shapes(&c, &input, err);
     if (code == OK) {
         choose_fusion(&c);
-        c.b = build_new(spec->engine, &(BuildOptions){.training = spec->training, .separate = spec->separate});
+        c.b = build_new(spec->engine,
+                        &(BuildOptions){.training = spec->training, .separate = spec->separate, .bf16 = spec->bf16});
         c.input = build_external(c.b, "input", F32, input, NULL);
         make_weights(&c);
         record_forward(&c);

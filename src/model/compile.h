@@ -38,6 +38,7 @@ typedef struct CompileSpec {
     bool input_gradient; /* with training: only the gradient of the losses with regard to the input is wanted, as output
                             "input gradient". No weight has one, and layers behave as in inference */
     bool separate;       /* BuildOptions.separate */
+    bool bf16;           /* BuildOptions.bf16 */
     const char *from;    /* layer whose result is the program's input, and before which nothing is computed (a decoder);
                             NULL: the network's own */
     Shape input;  /* with the batch; rank 0: the graph's own (with `from`: that layer's result for it), batch 1 */

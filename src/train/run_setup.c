@@ -110,6 +110,7 @@ static Err compile_for(Run *run, int64_t n, const int64_t shape[4], Program **ou
                         .graph = run->graph,
                         .weights = run->weights,
                         .training = true,
+                        .bf16 = run->train->precision == PRECISION_BF16,
                         .n_losses = run->losses.n,
                         .losses = run->losses.terms};
     TRY(net_input_shape(run->graph, n, shape[1], shape[2], shape[3], &spec.input, err));

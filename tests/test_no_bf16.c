@@ -1,0 +1,31 @@
+/* test_no_bf16.c - precision bf16 on a processor without it: one clear refusal. oneDNN is told to know no brain floats,
+ * which it can be told only before it starts, so this has a program of its own. */
+#include "engine/engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_refusal(void **state) {
+    Engine *engine = NULL;
+    Program *program = NULL;
+    Error err = ERROR_INIT;
+    assert_int_equal(engine_new(&engine, 1, NULL), OK);
+    assert_false(engine_has_bf16(engine));
+    Build *b = build_new(engine, &(BuildOptions){.training = true, .bf16 = true});
+    assert_int_equal(build_finish(&program, b, &err), ERR_ENGINE);
+    assert_null(program);
+    assert_non_null(strstr(err.text, "precision bf16 needs a processor with AVX512_BF16 or AMX, but this is oneDNN"));
+    assert_non_null(strstr(err.text, "; f32 (train.precision) runs everywhere\n"));
+    engine_free(engine);
+}
+
+int main(void) {
+    setenv("DNNL_MAX_CPU_ISA", "AVX2", 1);
+    setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1); /* the name in 3.x */
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refusal)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
