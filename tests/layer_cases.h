@@ -148,6 +148,7 @@ static const LayerCase layer_cases[] = {
     {.kind = "activation", "{kind: swish, alpha: 1.7}", {SHAPE(4, 10)}, SHAPE(4, 10), FLOATS},
     {.kind = "activation", "{kind: softmax}", {SHAPE(2, 5, 3, 4)}, SHAPE(2, 5, 3, 4), FLOATS},
     {.kind = "activation", "{kind: softmax}", {SHAPE(2, 17, 2, 3)}, SHAPE(2, 17, 2, 3), FLOATS},
+    {.kind = "activation", "{kind: softmax}", {SHAPE(2, 3, 17, 19)}, SHAPE(2, 3, 17, 19), FLOATS},
     {.kind = "activation", "{kind: softmax}", {SHAPE(3, 10)}, SHAPE(3, 10), FLOATS},
     {.kind = "activation", "{kind: sigmoid}", {SHAPE(3, 7, 5)}, SHAPE(3, 7, 5), FLOATS},
     {.kind = "activation", "{kind: elu}", {SHAPE(2, 16, 17)}, SHAPE(2, 16, 17), FLOATS},

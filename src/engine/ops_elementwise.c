@@ -1,5 +1,4 @@
-/* ops_elementwise.c - activation functions and softmax; the choice of gradients from results, which lets them run in
- * place. */
+/* ops_elementwise.c - activation functions; the choice of gradients from results, which lets them run in place. */
 #include "engine/internal.h"
 
 bool act_from_dst(Act act) {
@@ -119,51 +118,6 @@ Tensor *op_act_backward(Build *b, Act act, Tensor *src, Tensor *dst, Tensor *dif
     step_arg(step, DNNL_ARG_DIFF_SRC, diff_src, true);
     step->in_place_src = diff_dst_in;
     step->in_place_dst = diff_src;
-    step_append(b, step, pd);
-    return diff_src;
-}
-
-static dnnl_primitive_desc_t softmax_pd(Build *b, int axis, Tensor *src, dnnl_prop_kind_t prop) {
-    PdSpec s = {.engine = b->engine->engine, .prop = prop, .src = src->md, .axis = axis, .attr = b->attr};
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = pd_softmax_forward(&pd, &s);
-    if (status == dnnl_success) return pd;
-    fail_status(b, "softmax", src->shape, src->shape, status);
-    return NULL;
-}
-
-Tensor *op_softmax(Build *b, int axis, Tensor *src) {
-    if (build_failed(b)) return tensor_dummy(b, F32, src->shape);
-    src = tensor_in_plain(b, src);
-    dnnl_primitive_desc_t pd = softmax_pd(b, axis, src, forward_prop(b));
-    if (!pd) return tensor_dummy(b, F32, src->shape);
-    Tensor *dst = tensor_new(b, F32, src->shape, src->md);
-    Step *step = step_new(b, STEP_SOFTMAX, "softmax");
-    step_arg(step, DNNL_ARG_SRC, src, false);
-    step_arg(step, DNNL_ARG_DST, dst, true);
-    step_append(b, step, pd);
-    return dst;
-}
-
-Tensor *op_softmax_backward(Build *b, int axis, Tensor *dst, Tensor *diff_dst) {
-    if (build_failed(b)) return tensor_dummy(b, F32, diff_dst->shape);
-    dnnl_primitive_desc_t hint = softmax_pd(b, axis, dst, dnnl_forward_training);
-    if (!hint) return tensor_dummy(b, F32, diff_dst->shape);
-    keep_hint(b, hint);
-    PdSpec s = {
-        .engine = b->engine->engine, .dst = dst->md, .data = dst->md, .axis = axis, .hint = hint, .attr = b->attr};
-    dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = pd_softmax_backward(&pd, &s);
-    if (status != dnnl_success) {
-        fail_status(b, "gradient of softmax", dst->shape, dst->shape, status);
-        return tensor_dummy(b, F32, diff_dst->shape);
-    }
-    Tensor *diff_dst_in = tensor_in(b, diff_dst, dst->md);
-    Tensor *diff_src = tensor_new(b, F32, dst->shape, dst->md);
-    Step *step = step_new(b, STEP_SOFTMAX, "softmax_backward");
-    step_arg(step, DNNL_ARG_DST, dst, false);
-    step_arg(step, DNNL_ARG_DIFF_DST, diff_dst_in, false);
-    step_arg(step, DNNL_ARG_DIFF_SRC, diff_src, true);
     step_append(b, step, pd);
     return diff_src;
 }
