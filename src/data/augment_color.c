@@ -1,19 +1,24 @@
-/* augment_color.c - changes of values: colour, noise, and holes. Masks stay, except below holes. */
+/* augment_color.c - changes of colour: gamma, contrast, brightness, saturation, hue. Masks stay.
+ *
+ * Each is drawn on its own. With values v in parts of the full scale and m the mean of the picture (after gamma):
+ *
+ *     v <- v^gamma;  v <- m + contrast (v - m) + brightness;  (r, g, b) <- M (r, g, b)
+ *
+ * where M scales the chroma by the saturation and turns it by the hue, in YIQ, so that luminance (Rec. 601) stays. All
+ * but gamma is linear, so a pixel costs one product with a matrix, and is rounded and brought back to the scale once,
+ * at the end. Pictures of 3 or 4 channels are RGB, a fourth is left alone; of any other number all channels change
+ * alike, each about its own mean, and saturation and hue do nothing. Pictures of floats are taken to have 0 to 1 as
+ * scale, but are not held to it; gamma leaves their negative values alone.
+ */
 #include "data/augment_kinds.h"
 
-#include "data/window.h"
+#include "base/vmath.h"
+#include "data/values.h"
 
-#include <math.h>
-#include <string.h>
-
-static double full_scale(const Image *image) {
-    return image->depth == 8 ? 255 : image->depth == 16 ? 65535 : 1;
-}
-
-/* ---- colour ---- */
+#include <stdlib.h>
 
 typedef struct Color {
-    double brightness, contrast, saturation, hue;
+    double brightness, contrast, saturation, hue, gamma, prob;
 } Color;
 
 static const Param color_params[] = {{"brightness", PARAM_FLOAT, offsetof(Color, brightness), "0.2", 0, 1, NULL,
@@ -24,131 +29,173 @@ static const Param color_params[] = {{"brightness", PARAM_FLOAT, offsetof(Color,
                                       "distance from grey changes by up to this part; RGB only"},
                                      {"hue", PARAM_FLOAT, offsetof(Color, hue), "0.02", 0, 0.5, NULL,
                                       "colours turn by up to this part of the circle; RGB only"},
+                                     {"gamma", PARAM_FLOAT, offsetof(Color, gamma), "0", 0, 4, NULL,
+                                      "values are raised to a power between 1 / (1 + this) and 1 + this"},
+                                     {"prob", PARAM_FLOAT, offsetof(Color, prob), "1", 0, 1, NULL,
+                                      "probability that each of them happens, drawn for each"},
                                      {0}};
 
-/* The matrix that turns chroma by an angle and scales it, luminance (Rec. 601) kept: in YIQ a turn in the I-Q plane. */
+/* ---- the matrix ---- */
+
+static void invert(const double a[3][3], double out[3][3]) {
+    double det = 0;
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 3; j++) { /* cofactors, with their signs by going round */
+            int r = (j + 1) % 3, s = (j + 2) % 3, p = (i + 1) % 3, q = (i + 2) % 3;
+            out[i][j] = a[r][p] * a[s][q] - a[r][q] * a[s][p];
+        }
+        det += a[0][i] * out[i][0];
+    }
+    for (int i = 0; i < 9; i++) out[i / 3][i % 3] /= det;
+}
+
+static void multiply(const double a[3][3], const double b[3][3], double out[3][3]) {
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) out[i][j] = a[i][0] * b[0][j] + a[i][1] * b[1][j] + a[i][2] * b[2][j];
+}
+
+/* Chroma turned by an angle and scaled, luminance kept. */
 static void chroma_matrix(double angle, double saturation, double m[3][3]) {
     static const double to_yiq[3][3] = {{0.299, 0.587, 0.114}, {0.5959, -0.2746, -0.3213}, {0.2115, -0.5227, 0.3112}};
-    static const double to_rgb[3][3] = {{1, 0.956, 0.619}, {1, -0.272, -0.647}, {1, -1.106, 1.703}};
-    double c = saturation * cos(angle), s = saturation * sin(angle);
+    double c = saturation * cos(angle), s = saturation * sin(angle), to_rgb[3][3], turned[3][3];
     const double turn[3][3] = {{1, 0, 0}, {0, c, -s}, {0, s, c}};
-    for (int i = 0; i < 3; i++) {
-        for (int j = 0; j < 3; j++) {
-            m[i][j] = 0;
-            for (int k = 0; k < 3; k++)
-                for (int l = 0; l < 3; l++) m[i][j] += to_rgb[i][k] * turn[k][l] * to_yiq[l][j];
-        }
-    }
+    invert(to_yiq, to_rgb);
+    multiply(turn, to_yiq, turned);
+    multiply(to_rgb, turned, m);
 }
 
-static Err color_apply(const void *params, Rng *rng, Sample *sample, Error *err) {
-    const Color *p = params;
-    Image *image = &sample->image;
-    double shift = rng_range(rng, -p->brightness, p->brightness) * full_scale(image);
-    double contrast = 1 + rng_range(rng, -p->contrast, p->contrast);
-    double saturation = 1 + rng_range(rng, -p->saturation, p->saturation);
-    double angle = rng_range(rng, -p->hue, p->hue) * 6.28318530717958647692;
-    size_t c = (size_t)image->channels, colors = c >= 3 ? 3 : 1; /* alpha, if there is one, stays */
-    size_t n = (size_t)image->width * (size_t)image->height;
-    double mean = 0, m[3][3];
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < colors; k++) mean += image_get(image, i * c + k);
-    mean /= (double)(n * colors);
-    chroma_matrix(angle, saturation, m);
+/* ---- runs of pixels ---- */
+
+enum { RUN = 512 }; /* pixels at a time */
+
+/* A plane of a run out of its pixels, and back. */
+VECTOR_CLONES static void take_plane(const float *restrict values, size_t n, size_t c, float *restrict plane) {
+    if (c == 3)
+        for (size_t i = 0; i < n; i++) plane[i] = values[3 * i];
+    else
+        for (size_t i = 0; i < n; i++) plane[i] = values[c * i];
+}
+
+VECTOR_CLONES static void give_plane(const float *restrict plane, size_t n, size_t c, float *restrict values) {
+    if (c == 3)
+        for (size_t i = 0; i < n; i++) values[3 * i] = plane[i];
+    else
+        for (size_t i = 0; i < n; i++) values[c * i] = plane[i];
+}
+
+/* value <- full (value / full)^power, where it is above 0. */
+VECTOR_CLONES static void raise_plane(float *plane, size_t n, float full, float power) {
     for (size_t i = 0; i < n; i++) {
-        double v[3] = {0};
-        for (size_t k = 0; k < colors; k++) v[k] = mean + contrast * (image_get(image, i * c + k) - mean) + shift;
-        for (size_t k = 0; k < colors; k++)
-            image_put(image, i * c + k, colors == 1 ? v[0] : m[k][0] * v[0] + m[k][1] * v[1] + m[k][2] * v[2]);
+        float v = plane[i], part = v > 0 ? v / full : 1;
+        float raised = full * vm_expf(power * vm_logf(part));
+        plane[i] = v > 0 ? raised : v;
     }
-    return OK;
 }
 
-const AugmentKind augment_color = {.name = "color",
-                                   .doc = "change brightness, contrast, saturation and hue",
-                                   .params = color_params,
-                                   .params_bytes = sizeof(Color),
-                                   .apply = color_apply};
-
-/* ---- noise ---- */
-
-typedef struct Noise {
-    double std;
-} Noise;
-
-static const Param noise_params[] = {
-    {"std", PARAM_FLOAT, offsetof(Noise, std), "0.05", 0, 10, NULL,
-     "largest deviation, as a part of the full scale; each picture gets one between 0 and it"},
-    {0}};
-
-/* For pictures of 8 bit, whose values are rounded anyway: the sum of four uniform bytes, which is close to normal
- * (within 3.45 deviations) and costs a seventh of a normal number. Mean 0, deviation 1. */
-static double noise_of_bytes(uint32_t bits) {
-    const double deviation = 147.8; /* of the sum: sqrt(4 * (256^2 - 1) / 12) */
-    int sum = (int)((bits & 255) + (bits >> 8 & 255) + (bits >> 16 & 255) + (bits >> 24));
-    return (sum - 510) / deviation;
+VECTOR_CLONES static void shift_plane(float *plane, size_t n, float factor, float shift) {
+    for (size_t i = 0; i < n; i++) plane[i] = factor * plane[i] + shift;
 }
 
-static Err noise_apply(const void *params, Rng *rng, Sample *sample, Error *err) {
-    const Noise *p = params;
-    Image *image = &sample->image;
-    double deviation = rng_range(rng, 0, p->std) * full_scale(image);
-    size_t n = (size_t)image->width * (size_t)image->height * (size_t)image->channels;
+VECTOR_CLONES static void mix_planes(float *restrict red, float *restrict green, float *restrict blue, size_t n,
+                                     const float *restrict m, float shift) {
     for (size_t i = 0; i < n; i++) {
-        double noise = image->depth == 8 ? noise_of_bytes(rng_u32(rng)) : rng_normal(rng);
-        image_put(image, i, image_get(image, i) + deviation * noise);
+        float r = red[i], g = green[i], b = blue[i];
+        red[i] = m[0] * r + m[1] * g + m[2] * b + shift;
+        green[i] = m[3] * r + m[4] * g + m[5] * b + shift;
+        blue[i] = m[6] * r + m[7] * g + m[8] * b + shift;
     }
-    return OK;
 }
 
-const AugmentKind augment_noise = {.name = "noise",
-                                   .doc = "add normally distributed noise to every value",
-                                   .params = noise_params,
-                                   .params_bytes = sizeof(Noise),
-                                   .apply = noise_apply};
+/* ---- the picture ---- */
 
-/* ---- cutout ---- */
+/* What was drawn, for a picture. Its planes change in groups: three colours, or each alone. */
+typedef struct Change {
+    Image *image;
+    size_t c, n_pixels, per_group, n_groups;
+    double brightness, contrast, power; /* brightness in the picture's own values */
+    float mix[9];                       /* of a group of three, contrast included */
+    double *mean;                       /* n_groups */
+    float *values;                      /* RUN pixels */
+    float planes[3][RUN];
+} Change;
 
-typedef struct Cutout {
-    int64_t holes;
-    double size;
-    bool ignore;
-} Cutout;
+static void take_group(Change *p, size_t group, size_t n) {
+    for (size_t k = 0; k < p->per_group; k++) {
+        take_plane(p->values + group * p->per_group + k, n, p->c, p->planes[k]);
+        if (p->power != 1) raise_plane(p->planes[k], n, values_full_scale(p->image), (float)p->power);
+    }
+}
 
-static const Param cutout_params[] = {
-    {"holes", PARAM_INT, offsetof(Cutout, holes), "1", 0, 1000, NULL, "rectangles that are covered"},
-    {"size", PARAM_FLOAT, offsetof(Cutout, size), "0.25", 0, 1, NULL,
-     "largest side of a hole, as a part of the picture's"},
-    {"ignore", PARAM_BOOL, offsetof(Cutout, ignore), "true", 0, 0, NULL,
-     "leave the covered pixels out of loss and scores; false: they have to be guessed"},
-    {0}};
+static size_t get_run(Change *p, size_t first) {
+    size_t n = p->n_pixels - first < RUN ? p->n_pixels - first : RUN;
+    values_get(p->image, first * p->c, n * p->c, p->values);
+    return n;
+}
 
-enum { MAX_CHANNELS = 1024 };
-
-/* Devries & Taylor 2017, with holes of random sides, filled with the picture's mean. */
-static Err cutout_apply(const void *params, Rng *rng, Sample *sample, Error *err) {
-    const Cutout *p = params;
-    Image *image = &sample->image, *mask = &sample->mask;
-    double mean[MAX_CHANNELS];
-    if (image->channels > MAX_CHANNELS) return err_set(err, ERR_DATA, "cutout: more than %d channels", MAX_CHANNELS);
-    image_mean(image, mean);
-    for (int64_t hole = 0; hole < p->holes; hole++) {
-        int64_t height = 1 + (int64_t)(rng_range(rng, 0, p->size) * image->height);
-        int64_t width = 1 + (int64_t)(rng_range(rng, 0, p->size) * image->width);
-        int64_t y0 = rng_below(rng, image->height), x0 = rng_below(rng, image->width);
-        for (int64_t y = y0; y < y0 + height && y < image->height; y++) {
-            for (int64_t x = x0; x < x0 + width && x < image->width; x++) {
-                size_t at = (size_t)y * (size_t)image->width + (size_t)x, c = (size_t)image->channels;
-                for (size_t k = 0; k < c; k++) image_put(image, at * c + k, mean[k]);
-                if (p->ignore && mask->data != NULL) mask->u8[at] = MASK_IGNORE;
+static void take_means(Change *p) {
+    for (size_t first = 0, n; first < p->n_pixels; first += n) {
+        n = get_run(p, first);
+        for (size_t g = 0; g < p->n_groups; g++) {
+            take_group(p, g, n);
+            for (size_t k = 0; k < p->per_group; k++) {
+                float sum = 0;
+#pragma omp simd reduction(+ : sum)
+                for (size_t i = 0; i < n; i++) sum += p->planes[k][i];
+                p->mean[g] += (double)sum;
             }
         }
     }
-    return OK;
+    for (size_t g = 0; g < p->n_groups; g++) p->mean[g] /= (double)(p->n_pixels * p->per_group);
 }
 
-const AugmentKind augment_cutout = {.name = "cutout",
-                                    .doc = "cover rectangles with the picture's mean",
-                                    .params = cutout_params,
-                                    .params_bytes = sizeof(Cutout),
-                                    .apply = cutout_apply};
+static void change_run(Change *p, size_t first) {
+    size_t n = get_run(p, first);
+    for (size_t g = 0; g < p->n_groups; g++) {
+        float shift = (float)(p->mean[g] * (1 - p->contrast) + p->brightness);
+        take_group(p, g, n);
+        if (p->per_group == 3)
+            mix_planes(p->planes[0], p->planes[1], p->planes[2], n, p->mix, shift);
+        else
+            shift_plane(p->planes[0], n, (float)p->contrast, shift);
+        for (size_t k = 0; k < p->per_group; k++) give_plane(p->planes[k], n, p->c, p->values + g * p->per_group + k);
+    }
+    values_put(p->image, first * p->c, n * p->c, p->values);
+}
+
+static double draw_change(Rng *rng, double prob, double reach) {
+    bool happens = rng_uniform(rng) < prob;
+    double value = rng_range(rng, -reach, reach);
+    return happens ? value : 0;
+}
+
+static Err color_change(const void *params, Rng *rng, Sample *sample, Error *err) {
+    const Color *p = params;
+    Image *image = &sample->image;
+    bool rgb = image->channels == 3 || image->channels == 4;
+    Change change = {.image = image,
+                     .c = (size_t)image->channels,
+                     .n_pixels = (size_t)image->width * (size_t)image->height,
+                     .per_group = rgb ? 3 : 1,
+                     .n_groups = rgb ? 1 : (size_t)image->channels};
+    change.brightness = draw_change(rng, p->prob, p->brightness) * (double)values_full_scale(image);
+    change.contrast = 1 + draw_change(rng, p->prob, p->contrast);
+    double saturation = 1 + draw_change(rng, p->prob, p->saturation), m[3][3];
+    double angle = draw_change(rng, p->prob, p->hue) * 6.28318530717958647692;
+    change.power = exp(draw_change(rng, p->prob, log(1 + p->gamma)));
+    chroma_matrix(angle, saturation, m);
+    for (int i = 0; i < 9; i++) change.mix[i] = (float)(change.contrast * m[i / 3][i % 3]);
+    change.mean = calloc(change.n_groups, sizeof *change.mean);
+    change.values = malloc(RUN * change.c * sizeof *change.values);
+    bool done = change.mean != NULL && change.values != NULL;
+    if (done && change.contrast != 1) take_means(&change);
+    for (size_t first = 0; done && first < change.n_pixels; first += RUN) change_run(&change, first);
+    free(change.mean);
+    free(change.values);
+    return done ? OK : err_set(err, ERR_MEMORY, "no memory to change the colours of a picture");
+}
+
+const AugmentKind augment_color = {.name = "color",
+                                   .doc = "change brightness, contrast, saturation, hue and gamma",
+                                   .params = color_params,
+                                   .params_bytes = sizeof(Color),
+                                   .change = color_change};

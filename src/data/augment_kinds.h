@@ -1,10 +1,12 @@
-/* augment_kinds.h - the kinds of augmentation, one row each; defined in augment_geometry.c and augment_color.c. */
+/* augment_kinds.h - the kinds of augmentation, one row each; defined in the augment_*.c, a family a file. */
 #ifndef SANDGLASS_DATA_AUGMENT_KINDS_H
 #define SANDGLASS_DATA_AUGMENT_KINDS_H
 
 #include "data/augment.h"
 
-extern const AugmentKind augment_flip, augment_crop, augment_scale, augment_rotate;
-extern const AugmentKind augment_color, augment_noise, augment_cutout;
+extern const AugmentKind augment_flip, augment_scale, augment_rotate; /* augment_geometry.c */
+extern const AugmentKind augment_crop;                                /* augment_crop.c */
+extern const AugmentKind augment_color;                               /* augment_color.c */
+extern const AugmentKind augment_noise, augment_cutout;               /* augment_values.c */
 
 #endif

@@ -85,37 +85,31 @@ static Err place(const Loader *l, const Sample *s, int64_t i, int64_t at, Batch 
     return OK;
 }
 
-/* A sample of one's own, to be changed, from one that is borrowed. */
-static Err own_sample(const Sample *view, Sample *out, Error *err) {
-    *out = (Sample){.label = view->label};
-    const Image *from[2] = {&view->image, &view->mask};
-    Image *to[2] = {&out->image, &out->mask};
-    for (int i = 0; i < 2; i++) {
-        if (from[i]->data == NULL) continue;
-        TRY(image_new(to[i], from[i]->width, from[i]->height, from[i]->channels, from[i]->depth, err));
-        memcpy(to[i]->data, from[i]->data, image_bytes(from[i]));
+static Err augment(const Loader *l, const Sample *sample, int64_t i, int64_t epoch, int64_t at, Batch *batch,
+                   Error *err) {
+    if (augment_is_empty(l->spec.augment)) return place(l, sample, i, at, batch, err);
+    Sample changed;
+    Err code = augment_apply(l->spec.augment, l->spec.seed, epoch, i, sample, &changed, err);
+    if (code != OK) {
+        char name[NAME_BYTES];
+        split_sample_name(l->spec.split, i, name, sizeof name);
+        err_context(err, "%s", name);
+        return code;
     }
-    return OK;
+    code = place(l, &changed, i, at, batch, err);
+    image_free(&changed.image);
+    image_free(&changed.mask);
+    return code;
 }
 
 static Err prepare_sample(Loader *l, int64_t i, int64_t epoch, int64_t at, Batch *batch, Error *err) {
-    bool augmented = !augment_is_empty(l->spec.augment);
     Sample sample;
-    bool borrowed = split_peek(l->spec.split, i, &sample);
-    if (borrowed && !augmented) return place(l, &sample, i, at, batch, err);
-    Sample own = {0};
-    Err code = borrowed ? own_sample(&sample, &own, err) : split_read(l->spec.split, i, &own, err);
-    if (code == OK && augmented) {
-        code = augment_apply(l->spec.augment, l->spec.seed, epoch, i, &own, err);
-        if (code != OK) {
-            char name[NAME_BYTES];
-            split_sample_name(l->spec.split, i, name, sizeof name);
-            err_context(err, "%s", name);
-        }
-    }
-    if (code == OK) code = place(l, &own, i, at, batch, err);
-    image_free(&own.image);
-    image_free(&own.mask);
+    if (split_peek(l->spec.split, i, &sample)) return augment(l, &sample, i, epoch, at, batch, err);
+    sample = (Sample){0};
+    Err code = split_read(l->spec.split, i, &sample, err);
+    if (code == OK) code = augment(l, &sample, i, epoch, at, batch, err);
+    image_free(&sample.image);
+    image_free(&sample.mask);
     return code;
 }
 
