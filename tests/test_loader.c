@@ -193,11 +193,14 @@ static void test_padding(void **state) {
 }
 
 static void test_augmented(void **state) {
-    configure("segmentation", "  kind: shapes\n  n: 12\n  height: 40\n  width: 40\n  train: {}\n"
-                              "train:\n  augment: [flip, crop: [24, 32], color]\n");
+    configure("segmentation",
+              "  kind: shapes\n  n: 12\n  height: 40\n  width: 40\n  train: {}\n"
+              "train:\n  augment: [flip, scale, rotate: 9, crop: {size: [24, 32], max_share: 0.9, classes: star},\n"
+              "            affine, elastic, color, blur, noise, cutout]\n");
     Split *split = open_split();
     Augment *augment;
     assert_int_equal(augment_new(&augment, experiment.train.augment, arena, NULL), OK);
+    assert_int_equal(augment_bind(augment, split_config(split), arena, NULL), OK);
     LoaderSpec spec = {.split = split, .batch_size = 5, .seed = 3, .shuffle = true, .augment = augment, .multiple = 8};
     Loader *a = new_loader(&spec), *b = new_loader(&spec);
     int64_t shape[4];

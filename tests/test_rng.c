@@ -136,12 +136,33 @@ static void test_below_and_permutation(void **state) {
     rng_permutation(&rng, 0, order);
 }
 
+static void test_draws_of_many(void **state) {
+    enum { N = 1000 };
+    float fill[N], drawn[N], more[64];
+    rng_fill_normal(5, RNG_TEST, 6, 7, N, fill);
+    Rng rng = rng_stream(5, RNG_TEST, 6, 7);
+    rng_draw_normals(&rng, N, drawn);
+    assert_memory_equal(fill, drawn, sizeof fill); /* the stream from its beginning */
+    rng_draw_normals(&rng, 64, more);
+    rng_fill_normal(5, RNG_TEST, 6, 7, N, fill);
+    for (int i = 0; i + 64 <= N; i += 64) assert_memory_not_equal(more, fill + i, sizeof more); /* goes on */
+    /* and one at a time as well, behind all that: block 1024 / 4 + 16 of the stream */
+    Rng other = rng_stream(5, RNG_TEST, 6, 7);
+    for (int i = 0; i < 1024 + 64; i++) rng_u32(&other);
+    assert_int_equal(rng_u32(&rng), rng_u32(&other));
+    rng_u32(&rng);
+    rng_draw_normals(&rng, 3, more); /* begins with a new block */
+    for (int i = 0; i < 3 + 64; i++) rng_u32(&other);
+    assert_int_equal(rng_u32(&rng), rng_u32(&other));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers),
         cmocka_unit_test(test_streams_differ_by_every_part_of_their_name),
         cmocka_unit_test(test_uniform_fill_is_the_stream),
         cmocka_unit_test(test_fills_do_not_depend_on_threads),
+        cmocka_unit_test(test_draws_of_many),
         cmocka_unit_test(test_normal_distribution),
         cmocka_unit_test(test_uniform_distribution),
         cmocka_unit_test(test_below_and_permutation),

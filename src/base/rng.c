@@ -157,12 +157,13 @@ VECTOR_INLINE void normal_group(const uint32_t u[GROUP], float out[GROUP]) {
     }
 }
 
-/* Numbers begin .. end - 1 of a stream; begin is a multiple of GROUP. */
-VECTOR_CLONES static void fill_piece(const Rng *stream, bool normal, size_t begin, size_t end, float *dst) {
+/* Numbers begin .. end - 1 of a stream that begins at a block; begin is a multiple of GROUP. */
+VECTOR_CLONES static void fill_piece(const Rng *stream, uint64_t block, bool normal, size_t begin, size_t end,
+                                     float *dst) {
     for (size_t i = begin; i < end; i += GROUP) {
         uint32_t u[GROUP];
         float out[GROUP];
-        philox_group(stream, i / 4, u);
+        philox_group(stream, block + i / 4, u);
         if (normal) {
             normal_group(u, out);
         } else {
@@ -178,7 +179,7 @@ static void fill(const Rng *stream, bool normal, size_t n, float *dst) {
 #pragma omp parallel for schedule(static) if (pieces > 4)
     for (int64_t p = 0; p < pieces; p++) {
         size_t begin = (size_t)p * PIECE, end = begin + PIECE < n ? begin + PIECE : n;
-        fill_piece(stream, normal, begin, end, dst);
+        fill_piece(stream, 0, normal, begin, end, dst);
     }
 }
 
@@ -190,4 +191,13 @@ void rng_fill_uniform(uint64_t seed, RngPurpose purpose, uint64_t a, uint64_t b,
 void rng_fill_normal(uint64_t seed, RngPurpose purpose, uint64_t a, uint64_t b, size_t n, float *dst) {
     Rng stream = rng_stream(seed, purpose, a, b);
     fill(&stream, true, n, dst);
+}
+
+void rng_draw_normals(Rng *rng, size_t n, float *dst) {
+    uint64_t block = (uint64_t)rng->counter[1] << 32 | rng->counter[0];
+    fill_piece(rng, block, true, 0, n, dst);
+    block += (n + GROUP - 1) / GROUP * LANES;
+    rng->counter[0] = (uint32_t)block;
+    rng->counter[1] = (uint32_t)(block >> 32);
+    rng->used = 4; /* what was left of the block before is not handed out */
 }

@@ -37,6 +37,9 @@ double rng_normal(Rng *rng);                               /* mean 0, deviation 
 int64_t rng_below(Rng *rng, int64_t n);                    /* 0..n-1, without bias; n >= 1 */
 void rng_permutation(Rng *rng, int64_t n, int64_t *order); /* Fisher-Yates; order is the caller's, n long */
 
+/* n normal numbers of the stream, many at a time, by the calling thread alone. */
+void rng_draw_normals(Rng *rng, size_t n, float *dst);
+
 /* Element i of the stream as a pure function, for parallel fills: the same whatever the number of threads. */
 void rng_fill_uniform(uint64_t seed, RngPurpose purpose, uint64_t a, uint64_t b, size_t n, float *dst); /* [0, 1) */
 void rng_fill_normal(uint64_t seed, RngPurpose purpose, uint64_t a, uint64_t b, size_t n, float *dst);

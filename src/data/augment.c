@@ -6,8 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-const AugmentKind *const augment_kinds[] = {&augment_flip,  &augment_scale, &augment_crop,   &augment_rotate,
-                                            &augment_color, &augment_noise, &augment_cutout, NULL};
+const AugmentKind *const augment_kinds[] = {&augment_flip,
+                                            &augment_scale,
+                                            &augment_crop,
+                                            &augment_rotate,
+                                            &augment_affine,
+                                            &augment_elastic,
+                                            &augment_color,
+                                            &augment_blur,
+                                            &augment_noise,
+                                            &augment_cutout,
+                                            NULL};
 
 enum { MAX_STEPS = 32 };
 

@@ -8,6 +8,7 @@
  */
 #include "data/augment_kinds.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +131,8 @@ static Window draw_window(const Crop *p, const View *view, Rng *rng) {
     if (look && draw_pixel(p, mask, rng, &x, &y)) {
         double frame_x, frame_y;
         view_locate(view, x, y, &frame_x, &frame_y);
+        frame_x = floor(frame_x + 0.5);
+        frame_y = floor(frame_y + 0.5);
         if (frame_x >= 0 && frame_y >= 0 && frame_x < view->width && frame_y < view->height)
             return (Window){draw_place_with(rng, view->height, p->size[0], (int64_t)frame_y),
                             draw_place_with(rng, view->width, p->size[1], (int64_t)frame_x)};

@@ -1,4 +1,5 @@
-/* augment_geometry.c - flips, scaling, turning: where pixels come from. See view.h for how they are fetched. */
+/* augment_geometry.c - flips, scaling, turning, affine maps: where pixels come from. See view.h for how they are
+ * fetched. */
 #include "data/augment_kinds.h"
 
 #include <math.h>
@@ -104,4 +105,42 @@ const AugmentKind augment_rotate = {.name = "rotate",
                                     .params = rotate_params,
                                     .params_bytes = sizeof(Rotate),
                                     .move = rotate_move,
+                                    .whole = true};
+
+/* ---- affine ---- */
+
+typedef struct Affine {
+    double degrees, translate, scale, shear, prob;
+} Affine;
+
+static const Param affine_params[] = {
+    {"degrees", PARAM_FLOAT, offsetof(Affine, degrees), "10", 0, 180, NULL, "turned by at most this, either way"},
+    {"translate", PARAM_FLOAT, offsetof(Affine, translate), "0.05", 0, 1, NULL,
+     "moved by at most this part of height and width"},
+    {"scale", PARAM_FLOAT, offsetof(Affine, scale), "0.1", 0, 9, NULL,
+     "zoomed by a factor between 1 / (1 + this) and 1 + this"},
+    {"shear", PARAM_FLOAT, offsetof(Affine, shear), "5", 0, 80, NULL,
+     "leaned by at most this many degrees, either way"},
+    {"prob", PARAM_FLOAT, offsetof(Affine, prob), "1", 0, 1, NULL, "probability that it happens"},
+    {0}};
+
+/* About the middle: lean, then turn and zoom, then move. */
+static Err affine_move(const void *params, Rng *rng, View *view, Error *err) {
+    const Affine *p = params;
+    bool happens = rng_uniform(rng) < p->prob;
+    double angle = rng_range(rng, -p->degrees, p->degrees) * radians;
+    double right = rng_range(rng, -p->translate, p->translate) * view->width;
+    double down = rng_range(rng, -p->translate, p->translate) * view->height;
+    double zoom = factor_between(rng, 1 / (1 + p->scale), 1 + p->scale);
+    double lean = tan(rng_range(rng, -p->shear, p->shear) * radians);
+    double c = zoom * cos(angle), s = zoom * sin(angle);
+    if (happens) view_transform(view, (double[4]){c, c * lean - s, s, s * lean + c}, right, down);
+    return OK;
+}
+
+const AugmentKind augment_affine = {.name = "affine",
+                                    .doc = "turn, move, zoom and lean at once; the size stays",
+                                    .params = affine_params,
+                                    .params_bytes = sizeof(Affine),
+                                    .move = affine_move,
                                     .whole = true};

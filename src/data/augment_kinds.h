@@ -4,9 +4,11 @@
 
 #include "data/augment.h"
 
-extern const AugmentKind augment_flip, augment_scale, augment_rotate; /* augment_geometry.c */
-extern const AugmentKind augment_crop;                                /* augment_crop.c */
-extern const AugmentKind augment_color;                               /* augment_color.c */
-extern const AugmentKind augment_noise, augment_cutout;               /* augment_values.c */
+extern const AugmentKind augment_flip, augment_scale, augment_rotate, augment_affine; /* augment_geometry.c */
+extern const AugmentKind augment_crop;                                                /* augment_crop.c */
+extern const AugmentKind augment_elastic;                                             /* augment_elastic.c */
+extern const AugmentKind augment_color;                                               /* augment_color.c */
+extern const AugmentKind augment_blur, augment_noise;                                 /* augment_filter.c */
+extern const AugmentKind augment_cutout;                                              /* augment_cutout.c */
 
 #endif

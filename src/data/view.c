@@ -1,9 +1,9 @@
 /* view.c - how views are composed, and how masks are fetched. See view.h; images are view_image.c. */
 #include "data/view.h"
 
-#include <math.h>
+#include "base/vmath.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 View view_of(const Sample *src) {
     int height = src->image.height, width = src->image.width;
@@ -85,18 +85,28 @@ void view_locate(const View *v, double x, double y, double *frame_x, double *fra
     *frame_y = (m[0] * dy - m[3] * dx) / det;
 }
 
-void view_row(const View *v, int y, double *src_x, double *src_y) {
-    const double *m = v->m;
-    const float *bend = v->bend != NULL ? v->bend + 2 * (size_t)y * (size_t)v->width : NULL;
-    for (int x = 0; x < v->width; x++) {
-        double fx = x, fy = y;
-        if (bend != NULL) {
-            fx += (double)bend[2 * x];
-            fy += (double)bend[2 * x + 1];
-        }
+VECTOR_CLONES static void straight_row(const double *m, int y, int n, double *restrict src_x, double *restrict src_y) {
+    double begin_x = m[1] * y + m[2], begin_y = m[4] * y + m[5];
+    for (int x = 0; x < n; x++) {
+        src_x[x] = m[0] * x + begin_x;
+        src_y[x] = m[3] * x + begin_y;
+    }
+}
+
+VECTOR_CLONES static void bent_row(const double *m, const float *bend, int y, int n, double *restrict src_x,
+                                   double *restrict src_y) {
+    for (int x = 0; x < n; x++) {
+        double fx = x + (double)bend[2 * x], fy = y + (double)bend[2 * x + 1];
         src_x[x] = m[0] * fx + m[1] * fy + m[2];
         src_y[x] = m[3] * fx + m[4] * fy + m[5];
     }
+}
+
+void view_row(const View *v, int y, double *src_x, double *src_y) {
+    if (v->bend == NULL)
+        straight_row(v->m, y, v->width, src_x, src_y);
+    else
+        bent_row(v->m, v->bend + 2 * (size_t)y * (size_t)v->width, y, v->width, src_x, src_y);
 }
 
 /* ---- masks ---- */
@@ -124,19 +134,31 @@ static bool mask_by_axes(const View *v, const Image *mask, Image *out) {
     return true;
 }
 
-static bool mask_by_places(const View *v, const Image *mask, Image *out) {
-    double *src_x = malloc(2 * (size_t)v->width * sizeof *src_x), *src_y = src_x + v->width;
-    if (src_x == NULL) return false;
-    for (int y = v->top; y < v->bottom; y++) {
-        view_row(v, y, src_x, src_y);
-        uint8_t *to = out->u8 + (size_t)y * (size_t)v->width;
-        for (int x = v->left; x < v->right; x++) {
-            int64_t from_x = nearest(src_x[x], mask->width), from_y = nearest(src_y[x], mask->height);
-            if (from_x >= 0 && from_y >= 0) to[x] = mask->u8[from_y * mask->width + from_x];
-        }
+/* The nearest pixel to each of n places; -1: beside the mask. */
+VECTOR_CLONES static void nearest_row(const double *restrict x, const double *restrict y, int n, int width, int height,
+                                      int32_t *restrict at) {
+    for (int i = 0; i < n; i++) {
+        double px = x[i] + 0.5, py = y[i] + 0.5;
+        bool inside = (px >= 0) & (py >= 0) & (px < width) & (py < height);
+        int column = (int)(inside ? px : 0), row = (int)(inside ? py : 0); /* from 0 on, cutting off is rounding down */
+        at[i] = inside ? row * width + column : -1;
     }
-    free(src_x);
-    return true;
+}
+
+static bool mask_by_places(const View *v, const Image *mask, Image *out) {
+    double *src = malloc(2 * (size_t)v->width * sizeof *src);
+    int32_t *at = malloc((size_t)v->width * sizeof *at);
+    bool done = src != NULL && at != NULL;
+    for (int y = v->top; done && y < v->bottom; y++) {
+        view_row(v, y, src, src + v->width);
+        nearest_row(src, src + v->width, v->width, mask->width, mask->height, at);
+        uint8_t *to = out->u8 + (size_t)y * (size_t)v->width;
+        for (int x = v->left; x < v->right; x++)
+            if (at[x] >= 0) to[x] = mask->u8[at[x]];
+    }
+    free(src);
+    free(at);
+    return done;
 }
 
 Err view_mask(const View *v, Image *out, Error *err) {

@@ -286,13 +286,12 @@ static bool fill_beyond(const View *v, Image *out) {
     if (view_is_whole(v)) return true;
     size_t c = (size_t)out->channels, bytes = c * (size_t)(out->depth / 8), row = (size_t)out->width * bytes;
     double *mean = malloc(c * sizeof *mean);
-    if (mean == NULL) return false;
-    image_mean(&v->src->image, mean);
-    for (size_t x = 0; x < (size_t)out->width; x++)
+    bool done = mean != NULL && image_mean(&v->src->image, mean);
+    for (size_t x = 0; done && x < (size_t)out->width; x++)
         for (size_t k = 0; k < c; k++) image_put(out, x * c + k, mean[k]);
-    for (int y = 1; y < out->height; y++) memcpy(out->u8 + (size_t)y * row, out->data, row);
+    for (int y = 1; done && y < out->height; y++) memcpy(out->u8 + (size_t)y * row, out->data, row);
     free(mean);
-    return true;
+    return done;
 }
 
 Err view_image(const View *v, Image *out, Error *err) {

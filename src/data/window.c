@@ -1,6 +1,8 @@
 /* window.c - a rectangle of a sample, image and mask together; it may reach over the edges. */
 #include "data/window.h"
 
+#include "data/values.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,13 +23,17 @@ void image_put(Image *image, size_t i, double value) {
         image->u16[i] = (uint16_t)value;
 }
 
-void image_mean(const Image *image, double *mean) {
-    size_t n = (size_t)image->width * (size_t)image->height, c = (size_t)image->channels;
-    for (size_t k = 0; k < c; k++) {
-        double sum = 0;
-        for (size_t i = 0; i < n; i++) sum += image_get(image, i * c + k);
-        mean[k] = sum / (double)n;
-    }
+/* Rows are added up first, which is vector code, then their sums. */
+bool image_mean(const Image *image, double *mean) {
+    size_t c = (size_t)image->channels, line = (size_t)image->width * c;
+    float *sum = calloc(line, sizeof *sum);
+    if (sum == NULL) return false;
+    for (size_t y = 0; y < (size_t)image->height; y++) values_add(image, y * line, line, 1, sum);
+    for (size_t k = 0; k < c; k++) mean[k] = 0;
+    for (size_t i = 0; i < line; i++) mean[i % c] += (double)sum[i];
+    for (size_t k = 0; k < c; k++) mean[k] /= (double)image->width * (double)image->height;
+    free(sum);
+    return true;
 }
 
 /* Copy what the rectangle shares with the picture. */
@@ -48,8 +54,10 @@ static Err fill_image(Image *dst, const Image *src, const double *fill, Error *e
     double *own = NULL;
     if (fill == NULL) {
         own = malloc(c * sizeof *own);
-        if (own == NULL) return err_set(err, ERR_MEMORY, "no memory for a picture's mean");
-        image_mean(src, own);
+        if (own == NULL || !image_mean(src, own)) {
+            free(own);
+            return err_set(err, ERR_MEMORY, "no memory for a picture's mean");
+        }
     }
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < c; k++) image_put(dst, i * c + k, fill != NULL ? fill[k] : own[k]);

@@ -9,8 +9,8 @@
  * MASK_IGNORE. */
 Err sample_window(Sample *s, int top, int left, int height, int width, const double *fill, Error *err);
 
-/* Mean per channel, on the image's own scale. */
-void image_mean(const Image *image, double *mean);
+/* Mean per channel, on the image's own scale; false: no memory. */
+bool image_mean(const Image *image, double *mean);
 
 /* One sample value as a number, and back (rounded and clamped to the depth). */
 double image_get(const Image *image, size_t i);
