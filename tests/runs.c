@@ -1,8 +1,6 @@
 /* runs.c - see runs.h. */
 #include "runs.h"
 
-#include "train/checkpoint.h"
-
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +11,57 @@
 
 /* after the headers it needs */
 #include <cmocka.h>
+
+static void take_note(void *context, const char *text) {
+    const Call *call = context;
+    size_t n = strlen(call->notes);
+    snprintf(call->notes + n, NOTES_BYTES - n, "%s\n", text);
+}
+
+static void take_epoch(void *context, const Progress *progress, const Evaluation *val, const char *json) {
+    const Call *call = context;
+    call->epoch(call->context, progress, val, json);
+}
+
+Err train(Scratch *s, const Call *call, TrainResult *out) {
+    Experiment *experiment = ARENA_NEW(s->arena, Experiment);
+    Err code = config_load_text(experiment, "small.yaml", call->config, call->n_sets, call->sets, s->arena, &s->err);
+    if (code != OK) return code;
+    TrainSpec spec = {.experiment = experiment,
+                      .run_dir = scratch_path(s, call->run),
+                      .resume = call->resume,
+                      .threads = 1,
+                      .events = {.stop = call->stop,
+                                 .note = call->notes ? take_note : NULL,
+                                 .epoch = call->epoch ? take_epoch : NULL,
+                                 .context = (void *)call}};
+    return train_run(out, &spec, s->arena, &s->err);
+}
+
+/* max_seconds so short that each call trains one batch. */
+void train_in_pieces(Scratch *s, const char *config, const char *run, int expected_pieces) {
+    TrainResult result;
+    Call call = {.config = config,
+                 .run = run,
+                 SETS("train.max_seconds=1e-9", "train.save_steps=1", "train.sample_every=1"),
+                 .resume = true};
+    int pieces = 0;
+    do {
+        CHECK(train(s, &call, &result));
+        pieces++;
+        assert_true(pieces <= expected_pieces);
+    } while (!result.finished);
+    assert_int_equal(pieces, expected_pieces);
+}
+
+/* Whether the file has the group. */
+static bool has_group(Scratch *s, const char *path, const char *group) {
+    H5 *file;
+    CHECK(h5_open(&file, path, &s->err));
+    bool has = h5_exists(file, group);
+    h5_close(file);
+    return has;
+}
 
 /* tolerance 0: bit by bit. */
 static void assert_same_arrays(Scratch *s, const char *a_path, const char *b_path, const char *group,
@@ -89,6 +138,9 @@ void assert_runs_equal(Scratch *s, const char *a, const char *b) {
         const char *path_b = scratch_path(s, arena_printf(s->arena, "%s/%s", b, files[i]));
         assert_same_arrays(s, path_a, path_b, "/weights", 0);
         if (i == 0) assert_same_arrays(s, path_a, path_b, "/optimizer", 0);
+        bool averaged = has_group(s, path_a, "/training_weights");
+        assert_int_equal(averaged, has_group(s, path_b, "/training_weights"));
+        if (averaged) assert_same_arrays(s, path_a, path_b, "/training_weights", 0);
         assert_same_state(s, path_a, path_b);
     }
 }

@@ -48,46 +48,7 @@ static const char denoise[] =
     "pretrain: {kind: denoise, layers: [enc1, enc2], decoder: [dec1, pixels], epochs: [2, 1], "
     "batch_size: 8, rate: [0.25, 0.1], optimizer: adam, lr: 0.01}\n" TRAIN;
 
-typedef struct Call {
-    const char *config, *run;
-    int n_sets;
-    const char *const *sets;
-    bool resume;
-    const volatile sig_atomic_t *stop;
-    void (*epoch)(void *context, const Progress *progress, const Evaluation *val, const char *json);
-    void *context;
-} Call;
-#define SETS(...)                                                                                                      \
-    .n_sets = sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), .sets = (const char *const[]) {                  \
-        __VA_ARGS__                                                                                                    \
-    }
-
-static Err train(Scratch *s, const Call *call, TrainResult *out) {
-    Experiment *experiment = ARENA_NEW(s->arena, Experiment);
-    Err code = config_load_text(experiment, "small.yaml", call->config, call->n_sets, call->sets, s->arena, &s->err);
-    if (code != OK) return code;
-    TrainSpec spec = {.experiment = experiment,
-                      .run_dir = scratch_path(s, call->run),
-                      .resume = call->resume,
-                      .threads = 1,
-                      .events = {.stop = call->stop, .epoch = call->epoch, .context = call->context}};
-    return train_run(out, &spec, s->arena, &s->err);
-}
-
 /* ---- resume ---- */
-
-/* max_seconds so short that each call trains one batch. */
-static void train_in_pieces(Scratch *s, const char *config, const char *run, int expected) {
-    TrainResult result;
-    Call call = {.config = config, .run = run, SETS("train.max_seconds=1e-9", "train.save_steps=1"), .resume = true};
-    int pieces = 0;
-    do {
-        CHECK(train(s, &call, &result));
-        pieces++;
-        assert_true(pieces <= expected);
-    } while (!result.finished);
-    assert_int_equal(pieces, expected);
-}
 
 static void test_rbm_in_pieces(void **state) {
     Scratch *s = *state;

@@ -62,56 +62,7 @@ static const char reconstruction[] = "task: reconstruction\n"
                                      "    - activation: sigmoid\n"
                                      "train: {epochs: 2, batch_size: 4, loss: bce, sample_every: 2, samples: 3}\n";
 
-typedef struct Call {
-    const char *config, *run;
-    int n_sets;
-    const char *const *sets;
-    bool resume;
-    const volatile sig_atomic_t *stop;
-    char *notes; /* NOTES_BYTES: what is said is added here; NULL: not wanted */
-} Call;
-enum { NOTES_BYTES = 4096 };
-#define SETS(...)                                                                                                      \
-    .n_sets = sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *), .sets = (const char *const[]) {                  \
-        __VA_ARGS__                                                                                                    \
-    }
-
-static void take_note(void *context, const char *text) {
-    char *notes = context;
-    size_t n = strlen(notes);
-    snprintf(notes + n, NOTES_BYTES - n, "%s\n", text);
-}
-
-static Err train(Scratch *s, const Call *call, TrainResult *out) {
-    Experiment *experiment = ARENA_NEW(s->arena, Experiment);
-    CHECK(config_load_text(experiment, "small.yaml", call->config, call->n_sets, call->sets, s->arena, &s->err));
-    TrainSpec spec = {.experiment = experiment,
-                      .run_dir = scratch_path(s, call->run),
-                      .resume = call->resume,
-                      .threads = 1,
-                      .events = {.stop = call->stop}};
-    if (call->notes) {
-        spec.events.context = call->notes;
-        spec.events.note = take_note;
-    }
-    return train_run(out, &spec, s->arena, &s->err);
-}
-
 /* ---- resume ---- */
-
-/* max_seconds so short that each call trains one batch. Settings that must not matter differ too. */
-static void train_in_pieces(Scratch *s, const char *config, const char *run, int expected_pieces) {
-    TrainResult result;
-    Call call = {config, run,  SETS("train.max_seconds=1e-9", "train.save_steps=1", "train.sample_every=1"),
-                 true,   NULL, NULL};
-    int pieces = 0;
-    do {
-        CHECK(train(s, &call, &result));
-        pieces++;
-        assert_true(pieces <= expected_pieces);
-    } while (!result.finished);
-    assert_int_equal(pieces, expected_pieces);
-}
 
 static void test_resume_after_every_batch(void **state) {
     Scratch *s = *state;
