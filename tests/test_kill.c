@@ -34,7 +34,8 @@ static const char config[] = "task: segmentation\n"
                              "  accumulate: 2\n"
                              "  save_steps: 1\n"
                              "  sample_every: 2\n"
-                             "  augment: [flip]\n";
+                             "  augment: [flip]\n"
+                             "  ema: 0.9\n";
 
 static pid_t start(Scratch *s, const char *run) {
     const char *config_path = scratch_path(s, "small.yaml"), *run_path = scratch_path(s, run);

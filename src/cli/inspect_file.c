@@ -24,6 +24,7 @@ static char *shape_of(const H5Array *a, Arena *arena) {
 typedef struct CheckpointView {
     const char *path, *program, *onednn, *config;
     int64_t version;
+    bool averaged, to_go_on; /* the weights are train.ema's; those that training goes on with are there too */
     TrainState state;
     int n_classes;
     const char *const *class_names;
@@ -44,6 +45,8 @@ static Err read_header(CheckpointView *v, const H5 *file, Arena *arena, Error *e
     TRY(h5_get_text(file, "/", "program", &v->program, arena, err));
     TRY(h5_get_text(file, "/", "onednn", &v->onednn, arena, err));
     if (h5_exists(file, "/classes")) TRY(h5_read_texts(file, "/classes", &v->n_classes, &v->class_names, arena, err));
+    v->averaged = h5_has_attr(file, "/weights", "averaged");
+    v->to_go_on = h5_exists(file, "/training_weights");
     return read_weights_table(v, file, arena, err);
 }
 
@@ -89,6 +92,9 @@ static void print_checkpoint(const CheckpointView *v, Arena *arena) {
         for (int c = 0; c < v->n_classes; c++) printf("%s %s", c ? "," : "", v->class_names[c]);
         printf("\n");
     }
+    if (v->averaged)
+        printf("weights: their moving average (train.ema)%s\n",
+               v->to_go_on ? "; those that training goes on with are there too" : "");
     printf("\n%-40s  %-16s  %12s\n", "weights", "shape", "count");
     for (int i = 0; i < v->n_weights; i++)
         printf("%-40s  %-16s  %12s\n", weight_name(v, i), shape_of(&v->shapes[i], arena),
@@ -115,6 +121,7 @@ static void print_checkpoint_json(const CheckpointView *v, const Call *call) {
     json_open_array(&j, "classes");
     for (int c = 0; c < v->n_classes; c++) json_string(&j, NULL, v->class_names[c]);
     json_close(&j);
+    json_bool(&j, "averaged", v->averaged);
     json_open_array(&j, "weights");
     for (int i = 0; i < v->n_weights; i++) {
         json_open_object(&j, NULL);

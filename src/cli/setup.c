@@ -89,6 +89,7 @@ Err setup_network(Setup *s, Error *err) {
     if (first != OK) s->augment = NULL;
     keep_first(&first, optimizer_read(&s->optimizer, &s->experiment, s->arena, err));
     keep_first(&first, schedule_read(&s->schedule, &s->experiment, s->arena, err));
+    keep_first(&first, ema_read(&s->ema, &s->experiment, s->arena, err));
     Shape sample = sample_shape(s);
     Err code = build_graph(s, sample, err);
     keep_first(&first, code);
@@ -128,5 +129,6 @@ void setup_free(Setup *s) {
 
 size_t setup_weight_bytes(const Setup *s) {
     size_t floats = (size_t)s->weights->size + (size_t)s->weights->trained_size * (size_t)(1 + s->weights->n_slots);
+    if (s->ema.on) floats += (size_t)s->weights->size;
     return floats * sizeof(float);
 }

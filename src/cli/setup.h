@@ -5,6 +5,7 @@
 
 #include "data/loader.h"
 #include "model/compile.h"
+#include "train/ema.h"
 #include "train/net.h"
 #include "train/optim.h"
 #include "train/schedule.h"
@@ -22,6 +23,7 @@ typedef struct Setup {
     LossSet losses;
     Optimizer optimizer;
     Schedule schedule;
+    Ema ema;
     Shape input; /* of a training batch: N,C,H,W */
     Engine *engine;
     Weights *weights;
@@ -38,7 +40,7 @@ Err setup_network(Setup *s, Error *err);
 Err setup_program(Setup *s, bool training, int threads, Error *err);
 void setup_free(Setup *s);
 
-/* Optimizer state and weights and gradients together. */
+/* Weights, their average, gradients and optimizer state together. */
 size_t setup_weight_bytes(const Setup *s);
 
 #endif

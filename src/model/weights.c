@@ -129,6 +129,28 @@ Err weights_add_slots(Weights *weights, int n, Error *err) {
     return OK;
 }
 
+void weights_copy_values(Weights *to, const Weights *from) {
+    memcpy(to->value, from->value, sizeof *to->value * (size_t)from->size);
+}
+
+Err weights_shadow(Weights **out, const Weights *of, Error *err) {
+    *out = NULL;
+    Arena *arena = arena_new();
+    Owned *o = ARENA_NEW(arena, Owned);
+    *o = (Owned){.weights = *of, .arena = arena};
+    o->weights.grad = NULL;
+    o->weights.n_slots = 0;
+    memset(o->weights.slot, 0, sizeof o->weights.slot);
+    o->weights.value = floats_new(of->size);
+    if (!o->weights.value) {
+        weights_free(&o->weights);
+        return refused(of->size, "a second set of weights", err);
+    }
+    weights_copy_values(&o->weights, of);
+    *out = &o->weights;
+    return OK;
+}
+
 const WeightEntry *weights_find(const Weights *weights, const char *name) {
     for (int i = 0; i < weights->n; i++) {
         if (strcmp(weights->entries[i].name, name) == 0) return &weights->entries[i];

@@ -40,6 +40,10 @@ void weights_free(Weights *weights);
 Err weights_add_slots(Weights *weights, int n, Error *err);
 /* Fill every entry by its initializer (model/initializer.h), from a stream of its own. */
 Err weights_init(Weights *weights, uint64_t seed, Error *err);
+/* A second set of values for the same weights: the directory is borrowed from `of`, which must outlive it; it starts as
+ * a copy, and has neither gradients nor slots. */
+Err weights_shadow(Weights **out, const Weights *of, Error *err);
+void weights_copy_values(Weights *to, const Weights *from);
 const WeightEntry *weights_find(const Weights *weights, const char *name);
 
 #endif

@@ -11,6 +11,7 @@
 
 static const char format_name[] = "sandglass-checkpoint";
 static const char gradient_sum[] = "gradient_sum";
+static const char training_weights[] = "/training_weights";
 enum { PATH_BYTES = 1024, LOSS_TERMS = sizeof((LossTotal){0}.sum) / sizeof(double) };
 
 typedef struct StateField {
@@ -176,10 +177,18 @@ static Err write_pretrain(H5 *file, const CheckpointWrite *spec, Error *err) {
     return OK;
 }
 
+static Err write_weights(H5 *file, const CheckpointWrite *spec, Error *err) {
+    const Weights *weights = spec->weights, *average = spec->average;
+    if (!average) return write_entries(file, "/weights", weights, weights->value, 0, err);
+    TRY(h5_set_int(file, "/weights", "averaged", 1, err));
+    TRY(write_entries(file, "/weights", average, average->value, 0, err));
+    return spec->both ? write_entries(file, training_weights, weights, weights->value, 0, err) : OK;
+}
+
 static Err write_all(H5 *file, const CheckpointWrite *spec, Error *err) {
     TRY(write_header(file, spec, err));
     TRY(write_data(file, spec, err));
-    TRY(write_entries(file, "/weights", spec->weights, spec->weights->value, 0, err));
+    TRY(write_weights(file, spec, err));
     TRY(write_slots(file, spec, err));
     TRY(write_pretrain(file, spec, err));
     TRY(write_state(file, spec->state, err));
@@ -398,6 +407,12 @@ static Err refuse_extra_weights(const Checkpoint *c, const Weights *weights, Err
 Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err) {
     TRY(read_entries(c->file, "/weights", weights, weights->value, 0, err));
     return refuse_extra_weights(c, weights, err);
+}
+
+Err checkpoint_read_training(const Checkpoint *c, Weights *weights, Weights *average, Error *err) {
+    if (!average) return checkpoint_read_weights(c, weights, err);
+    TRY(checkpoint_read_weights(c, average, err));
+    return read_entries(c->file, training_weights, weights, weights->value, 0, err);
 }
 
 Err checkpoint_read_slots(const Checkpoint *c, Weights *weights, int n, const char *const *slot_names, Error *err) {

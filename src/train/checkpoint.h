@@ -8,7 +8,9 @@
  *     /class_weights             float32 n: of the loss (absent when it has none)
  *     /normalization/{mean,std}  float64 per channel (absent: values are divided by the full scale);
  *                                attribute depth of the group: bits of the pictures they are for
- *     /weights/LAYER/NAME        float32, plain order (see each layer for its axes); attribute crc32
+ *     /weights/LAYER/NAME        float32, plain order (see each layer for its axes); attribute crc32. What the network
+ *                                is used with: with train.ema the average; the group then has attribute averaged = 1
+ *     /training_weights/LAYER/NAME  with train.ema, those that training goes on with, likewise (absent in best.h5)
  *     /optimizer/SLOT/LAYER/NAME float32; attribute crc32 (absent in best.h5)
  *     /state                     attributes: the plain numbers of TrainState; those of pre-training
  *                                (pretrain_layer, pretrain_epoch ...) are 0 where a file has none
@@ -70,7 +72,9 @@ typedef struct CheckpointWrite {
     const DataConfig *data;
     Shape input;                /* of the network, batch 1 */
     const float *class_weights; /* data->n_classes; NULL: none */
-    const Weights *weights;
+    const Weights *weights;     /* with the slots */
+    const Weights *average;     /* of them, which becomes /weights; NULL: there is none */
+    bool both;                  /* with average: weights too, as /training_weights, to go on from */
     int n_slots;
     const char *const *slot_names; /* NULL: no optimizer state (best.h5 has none) */
     const TrainState *state;
@@ -101,6 +105,9 @@ Err checkpoint_read_data(const Checkpoint *c, DataConfig *data, Arena *arena, Er
 Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **weights, Arena *arena, Error *err);
 /* Into a network built from the checkpoint's config: every weight must be there with its shape, and no other. */
 Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err);
+/* The same to go on with training: average NULL where the run has none, else it gets /weights, and `weights` those that
+ * training goes on with. */
+Err checkpoint_read_training(const Checkpoint *c, Weights *weights, Weights *average, Error *err);
 Err checkpoint_read_slots(const Checkpoint *c, Weights *weights, int n, const char *const *slot_names, Error *err);
 /* The layer under way. */
 Err checkpoint_read_pretrain(const Checkpoint *c, Weights *weights, const char *const *slot_names, Error *err);

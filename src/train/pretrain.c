@@ -279,6 +279,7 @@ static const char *history_line(const Stage *s) {
 static void finish_layer(Stage *s) {
     Run *run = s->loop->run;
     pretrain_weights_give(run->pretrained, s->layer, run->weights);
+    if (run->average) weights_copy_values(run->average, run->weights); /* averaging begins with training proper */
     weights_free(run->pretrained);
     run->pretrained = NULL;
     run->state.pretrain = (PretrainState){.layer = run->state.pretrain.layer + 1};

@@ -2,6 +2,7 @@
 #ifndef SANDGLASS_TRAIN_RUN_H
 #define SANDGLASS_TRAIN_RUN_H
 
+#include "train/ema.h"
 #include "train/pretrain.h"
 #include "train/rundir.h"
 #include "train/trainer.h"
@@ -43,8 +44,10 @@ typedef struct Run {
     MetricName best; /* what decides best.h5, and reduce_on_plateau */
     RunPrograms programs;
     Pretrain pretrain;
+    Ema ema;
+    Weights *average;    /* of the weights, by train.ema; NULL: off. Before the first step it is the weights */
     Weights *pretrained; /* the layer whose pre-training is under way; NULL: none */
-    Net *net;            /* for evaluation and pictures: inference on the same weights */
+    Net *net;            /* for evaluation and pictures: inference on the average, else on the same weights */
     float *accumulated;  /* sum over micro-batches of gradient times share; NULL when each batch makes a step */
     int64_t steps_per_epoch;
 

@@ -28,6 +28,7 @@ static Err read_sections(Run *run, Error *err) {
     const Err codes[] = {
         optimizer_read(&run->optimizer, x, run->arena, err),
         schedule_read(&run->schedule, x, run->arena, err),
+        ema_read(&run->ema, x, run->arena, err),
         augment_new(&run->data.augment, run->train->augment, run->arena, err),
         evaluation_best_metric(&run->best, x, has_val, err),
     };
@@ -83,6 +84,7 @@ static Err build_graph(Run *run, Error *err) {
     TRY(pretrain_read(&run->pretrain, run->experiment, run->graph, run->arena, err));
     TRY(weights_new(&run->weights, run->graph, err));
     TRY(weights_init(run->weights, (uint64_t)run->train->seed, err));
+    if (run->ema.on) TRY(weights_shadow(&run->average, run->weights, err));
     return weights_add_slots(run->weights, run->optimizer.kind->n_slots, err);
 }
 
@@ -150,7 +152,7 @@ Err run_setup(Run *run, Error *err) {
                       .experiment = run->experiment,
                       .data = split_config(run->data.train),
                       .graph = run->graph,
-                      .weights = run->weights,
+                      .weights = run->average ? run->average : run->weights,
                       .losses = &run->losses};
     TRY(net_wrap(&run->net, &parts, err));
     int64_t micro = run->train->accumulate > 1 ? run->train->accumulate : 1;
@@ -178,6 +180,7 @@ void run_close(Run *run) {
     loader_free(run->data.val_loader);
     split_close(run->data.train);
     split_close(run->data.val);
+    weights_free(run->average);
     weights_free(run->weights);
     weights_free(run->pretrained);
     engine_free(run->engine);
@@ -195,11 +198,13 @@ static Err check_weights(const Run *run, Error *err) {
                        "good checkpoint stays; a lower pretrain.lr may help",
                        name, (long long)s->pretrain.epoch, (long long)s->pretrain.batch);
     name = weights_first_nonfinite(run->weights);
+    const char *of = name ? "" : "the average of ";
+    if (!name && run->average) name = weights_first_nonfinite(run->average);
     if (!name) return OK;
     return err_set(err, ERR_NUMERIC,
-                   "step %lld (epoch %lld): a value of '%s' is not finite after it; the last good checkpoint stays; a "
-                   "lower train.lr or a train.clip_norm may help",
-                   (long long)s->step, (long long)s->epoch + (s->batch > 0), name);
+                   "step %lld (epoch %lld): a value of %s'%s' is not finite after it; the last good checkpoint stays; "
+                   "a lower train.lr or a train.clip_norm may help",
+                   (long long)s->step, (long long)s->epoch + (s->batch > 0), of, name);
 }
 
 static Err save(Run *run, const char *name, const char *keep_as, bool whole, Error *err) {
@@ -213,6 +218,8 @@ static Err save(Run *run, const char *name, const char *keep_as, bool whole, Err
         .input = run->graph->input,
         .class_weights = run->losses.class_weights,
         .weights = run->weights,
+        .average = run->average,
+        .both = whole,
         .n_slots = run->optimizer.kind->n_slots,
         .slot_names = whole ? run->optimizer.kind->slot_names : NULL,
         .state = &run->state,
@@ -267,7 +274,8 @@ static bool has_file(const Run *run, const char *name) {
 void run_withdraw(Run *run) {
     const TrainState *s = &run->state;
     if (run->proven) return;
-    if (s->best_epoch > 0 && s->best_epoch * run->steps_per_epoch == s->step && has_file(run, "best.h5")) {
+    bool unseen = !run->data.val_loader; /* else val has given a finite loss with the weights of best.h5 */
+    if (unseen && s->best_epoch > 0 && s->best_epoch * run->steps_per_epoch == s->step && has_file(run, "best.h5")) {
         put_aside(run, "best.h5", NULL, "best.damaged.h5");
         run_note(run, "best.h5 held weights that give no finite loss: it is best.damaged.h5 now");
     }
@@ -370,7 +378,7 @@ static Err take_up(Run *run, const Checkpoint *c, Error *err) {
     const char *path = checkpoint_path(c);
     int64_t epochs_before;
     TRY(resume_check_config(&epochs_before, path, checkpoint_config(c), run->experiment, run->arena, err));
-    TRY(checkpoint_read_weights(c, run->weights, err));
+    TRY(checkpoint_read_training(c, run->weights, run->average, err));
     TRY(checkpoint_read_slots(c, run->weights, run->optimizer.kind->n_slots, run->optimizer.kind->slot_names, err));
     TRY(checkpoint_read_state(c, &run->state, run->weights, run->accumulated, run->arena, err));
     TRY(check_state(run, path, err));

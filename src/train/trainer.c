@@ -76,6 +76,7 @@ static Err learn(Run *run, Program *program, double share, const RunState *at, E
     if (run->accumulated) memset(run->accumulated, 0, bytes);
     s->micro = 0;
     s->step++;
+    if (run->average) ema_update(run->average, weights, ema_keep(&run->ema, s->step));
     run->changes++;
     run->proven = false;
     return OK;
@@ -245,7 +246,7 @@ static Err finish_epoch(Loop *l, Error *err) {
         TRY(evaluate(l, err));
         val = &l->val;
         if (!isfinite(val->loss)) return report_val_loss(run, val->loss, err);
-        run->proven = true;
+        if (!run->average) run->proven = true; /* else these were others */
     }
     loop_tick(l);
     const char *line = history_line(run, val, lr, s->epoch_seconds + (val ? val->seconds : 0));
