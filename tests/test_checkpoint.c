@@ -62,6 +62,7 @@ static void fill(Scratch *s, Small *small) {
                                 .train_images = 100,
                                 .threads = 2,
                                 .plateau = {.best = NAN, .factor = 0.1, .bad_epochs = 2, .cooldown_left = 1},
+                                .patience = {.best = 0.25, .waited = 3},
                                 .best_epoch = 1,
                                 .best_value = 1.0 / 3,
                                 .last_loss = 0.7,

@@ -212,6 +212,17 @@ json_has run val.mse val.squared_error_per_image
 run 0 train noisy.yaml --run runs/noisy
 run 0 train flat.yaml --run runs/flat
 
+# Early stopping: said in words and in JSON; a larger patience goes on.
+run 0 train net.yaml --run patient --set train.lr=0 --set train.epochs=9 --set train.patience=1 \
+    --set train.best=loss --set train.min_delta=1e9 --json
+json_is stopped_early true
+json_is finished true
+json_is epochs 2
+run 0 train net.yaml --run patient --set train.lr=0 --set train.epochs=9 --set train.patience=2 \
+    --set train.best=loss --set train.min_delta=1e9 --resume
+grep -q "^stopped early: no better loss in 2 evaluations; a larger train.patience and --resume go on$" out ||
+    fail "nothing is said about stopping early"
+
 # Stopped by a signal: last.h5 is there, exit code 1, and going on gives what an unbroken run gives.
 run 0 train net.yaml --run whole --set train.epochs=12 --json
 unset GOMP_SPINCOUNT OMP_WAIT_POLICY # so that the program starts itself once more

@@ -60,6 +60,7 @@ static void print_result_json(const Call *call, const TrainResult *result, const
     } else {
         json_null(&j, "best");
     }
+    json_bool(&j, "stopped_early", result->stopped_early);
     json_float(&j, "seconds", result->seconds);
     json_float(&j, "samples_per_second", result->samples_per_second);
     json_float(&j, "peak_rss_mb", peak_rss_mb());
@@ -81,6 +82,9 @@ static void print_result(const TrainResult *result, const char *run_dir) {
         printf("\nvalidation after the last epoch\n");
         print_scores(stdout, &result->val, (const char *const *)result->data->class_names);
     }
+    if (result->stopped_early)
+        printf("\nstopped early: no better %s in %lld evaluations; a larger train.patience and --resume go on\n",
+               result->best_metric, (long long)result->waited);
     if (result->best_epoch > 0)
         printf("\nbest: epoch %lld, %s %.6g (%s/best.h5)\n", (long long)result->best_epoch, result->best_metric,
                result->best_value, run_dir);

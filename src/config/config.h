@@ -39,6 +39,8 @@ typedef struct TrainConfig {
     int64_t sample_every;  /* epochs between pictures in samples/; 0: none */
     int64_t samples;       /* pictures each time */
     const char *best;      /* metric that decides best.h5: "loss" "miou" ...; "": miou for segmentation, else loss */
+    int64_t patience;      /* evaluations without a better `best` after which training ends; 0: off */
+    double min_delta;      /* by which it must be better for patience */
     const Node *loss;      /* kind, or list of {kind.., weight, on}; NULL: the task's default */
     const Node *optimizer; /* kind; NULL: adam */
     const Node *schedule;  /* kind; NULL: constant */

@@ -18,7 +18,7 @@ typedef struct StateField {
     const char *name;
     size_t offset;
     bool is_float;
-    bool is_new; /* files written before it was there lack it: 0 */
+    bool is_new; /* files written before it was there lack it: as at the beginning of a run */
 } StateField;
 
 #define INT_FIELD(name, member)                                                                                        \
@@ -39,6 +39,8 @@ static const StateField state_fields[] = {
     FLOAT_FIELD("plateau_factor", plateau.factor),
     INT_FIELD("plateau_bad_epochs", plateau.bad_epochs),
     INT_FIELD("plateau_cooldown_left", plateau.cooldown_left),
+    {"patience_best", offsetof(TrainState, patience.best), true, true},
+    {"patience_waited", offsetof(TrainState, patience.waited), false, true},
     INT_FIELD("best_epoch", best_epoch),
     FLOAT_FIELD("best_value", best_value),
     FLOAT_FIELD("last_loss", last_loss),
@@ -437,6 +439,7 @@ Err checkpoint_read_pretrain(const Checkpoint *c, Weights *weights, const char *
 Err checkpoint_read_state(const Checkpoint *c, TrainState *out, const Weights *weights, float *accumulated,
                           Arena *arena, Error *err) {
     *out = (TrainState){0};
+    patience_init(&out->patience);
     for (int i = 0; i < N_STATE_FIELDS; i++) {
         const StateField *field = &state_fields[i];
         void *at = (char *)out + field->offset;

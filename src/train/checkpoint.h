@@ -30,7 +30,7 @@
 #include "io/h5.h"
 #include "model/weights.h"
 #include "train/loss.h"
-#include "train/metric.h"
+#include "train/patience.h"
 #include "train/schedule.h"
 
 enum { CHECKPOINT_VERSION = 1 };
@@ -55,6 +55,7 @@ typedef struct TrainState {
     int64_t train_images;  /* samples of the train split: another number on resume is an error */
     int64_t threads;       /* that computed: another number gives other bits */
     Plateau plateau;
+    Patience patience;
     PretrainState pretrain;
     int64_t best_epoch; /* 0: none yet */
     double best_value;

@@ -159,6 +159,7 @@ Err run_setup(Run *run, Error *err) {
     run->steps_per_epoch = (run->data.n_batches + micro - 1) / micro;
     run->state = (TrainState){.train_images = run->data.n_images, .threads = engine_threads(run->engine)};
     plateau_init(&run->state.plateau);
+    patience_init(&run->state.patience);
     return OK;
 }
 

@@ -202,6 +202,7 @@ static const char *history_line(const Run *run, const Evaluation *val, double lr
         evaluation_write_json(val, NULL, &j);
         json_close(&j);
     }
+    if (run->train->patience > 0) json_int(&j, "waited", s->patience.waited);
     json_float(&j, "lr", lr);
     json_float(&j, "seconds", seconds);
     json_float(&j, "samples_per_second", s->epoch_seconds > 0 ? (double)s->train_samples / s->epoch_seconds : 0);
@@ -211,22 +212,32 @@ static const char *history_line(const Run *run, const Evaluation *val, double lr
     return line;
 }
 
-/* Let the epoch's scores bear on what comes: the schedule's plateau, and whether this is the best so far. */
+/* Let the epoch's scores bear on what comes: the schedule's plateau, patience, and whether this is the best so far. */
 static bool judge_epoch(Run *run, const Evaluation *val) {
     TrainState *s = &run->state;
     double value = loss_total_value(&s->train_loss, &run->losses);
     if (run->data.val_loader && (!val || !evaluation_metric(val, run->best.name, &value))) return false;
     plateau_update(&s->plateau, &run->schedule, value, run->best.higher_is_better);
+    patience_update(&s->patience, &run->best, value, run->train->min_delta);
     if (!evaluation_is_better(&run->best, value, s->best_epoch == 0 ? (double)NAN : s->best_value)) return false;
     s->best_epoch = s->epoch + 1;
     s->best_value = value;
     return true;
 }
 
+/* Whether train.patience is over. */
+static bool out_of_patience(const Run *run) {
+    return run->train->patience > 0 && run->state.patience.waited >= run->train->patience;
+}
+
+static bool is_trained(const Run *run) {
+    return run->state.epoch >= run->train->epochs || out_of_patience(run);
+}
+
 static Err write_samples(Run *run, Error *err) {
     const TrainConfig *train = run->train;
     int64_t epoch = run->state.epoch;
-    if (train->sample_every <= 0 || (epoch % train->sample_every != 0 && epoch != train->epochs)) return OK;
+    if (train->sample_every <= 0 || (epoch % train->sample_every != 0 && !is_trained(run))) return OK;
     Arena *arena = arena_new();
     const char *name = arena_printf(arena, "samples/epoch_%04lld.png", (long long)epoch);
     Split *split = run->data.val ? run->data.val : run->data.train;
@@ -249,9 +260,9 @@ static Err finish_epoch(Loop *l, Error *err) {
         if (!run->average) run->proven = true; /* else these were others */
     }
     loop_tick(l);
-    const char *line = history_line(run, val, lr, s->epoch_seconds + (val ? val->seconds : 0));
     Progress progress = progress_of(l);
     bool best = judge_epoch(run, val);
+    const char *line = history_line(run, val, lr, s->epoch_seconds + (val ? val->seconds : 0));
     s->last_loss = progress.loss;
     loop_add_history(run, line);
     s->epoch++;
@@ -273,7 +284,7 @@ static Err finish_epoch(Loop *l, Error *err) {
 /* A signal may come while an epoch is evaluated: all its batches are done, so that is where the run goes on. */
 static Err run_epochs(Loop *l, Error *err) {
     Run *run = l->run;
-    while (run->state.epoch < run->train->epochs && !l->out_of_time) {
+    while (!is_trained(run) && !l->out_of_time) {
         TRY(train_batches(l, err));
         if (run->state.batch < run->data.n_batches) break; /* out of time */
         Err code = loop_asked_to_stop(run) ? ERR_STOPPED : finish_epoch(l, err);
@@ -282,7 +293,7 @@ static Err run_epochs(Loop *l, Error *err) {
             return loop_stop_if_asked(l, err);
         }
         TRY(code);
-        if (run->state.epoch < run->train->epochs) TRY(loop_stop_if_asked(l, err));
+        if (!is_trained(run)) TRY(loop_stop_if_asked(l, err));
     }
     return OK;
 }
@@ -329,7 +340,9 @@ static void fill_result(const Loop *l, TrainResult *out) {
         .best_value = s->best_value,
         .seconds = s->seconds,
         .samples_per_second = l->clock.training > 0 ? (double)l->clock.samples / l->clock.training : 0,
-        .finished = pretrain_is_done(run) && s->epoch >= run->train->epochs,
+        .stopped_early = s->epoch < run->train->epochs && out_of_patience(run),
+        .waited = s->patience.waited,
+        .finished = pretrain_is_done(run) && is_trained(run),
     };
 }
 

@@ -32,16 +32,19 @@ typedef struct TrainResult {
     int64_t best_epoch;      /* 0: none */
     const char *best_metric; /* "miou", "loss" ... */
     double best_value;
+    bool stopped_early;                 /* by train.patience, before train.epochs */
+    int64_t waited;                     /* evaluations since best_metric last improved (by train.min_delta) */
     double seconds, samples_per_second; /* of training, in all; of this process's part */
-    bool finished;                      /* false: stopped by max_seconds or a signal, resumable */
+    bool finished; /* all epochs done, or stopped early; false: stopped by max_seconds or a signal, resumable */
 } TrainResult;
 
 /* Train. A run directory that already holds a run is refused unless resume is set; on resume every setting but those
- * that cannot change the result (train.epochs, train.max_seconds, train.save_*, train.sample*, data.root,
- * data.cache_mb, name, about) must be as it was.
- * Returns OK when finished or out of train.max_seconds (out->finished tells), ERR_STOPPED when events.stop said so
- * (last.h5 is written, out is filled), ERR_NUMERIC on NaN or Inf in a loss, a gradient or a weight: neither last.h5 nor
- * best.h5 is written with such weights, and a last.h5 that turns out to hold them is put aside. */
+ * that cannot change the result (train.epochs, train.patience, train.max_seconds, train.save_*, train.sample*,
+ * data.root, data.cache_mb, name, about) must be as it was. With train.patience training also ends early; a resumed run
+ * with a larger one goes on as if it had begun with that. Returns OK when finished or out of train.max_seconds
+ * (out->finished tells), ERR_STOPPED when events.stop said so (last.h5 is written, out is filled), ERR_NUMERIC on NaN
+ * or Inf in a loss, a gradient or a weight: neither last.h5 nor best.h5 is written with such weights, and a last.h5
+ * that turns out to hold them is put aside. */
 Err train_run(TrainResult *out, const TrainSpec *spec, Arena *arena, Error *err);
 
 #endif
