@@ -35,6 +35,7 @@ static const char config[] = "task: segmentation\n"
                              "  save_steps: 1\n"
                              "  sample_every: 2\n"
                              "  augment: [flip]\n"
+                             "  sampling: class_balanced\n"
                              "  ema: 0.9\n";
 
 static pid_t start(Scratch *s, const char *run) {

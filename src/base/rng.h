@@ -18,7 +18,8 @@ typedef enum RngPurpose {
     RNG_DATASET,  /* a = sample: generated scenes, splits by fraction */
     RNG_PRETRAIN, /* a = step, b = layer */
     RNG_TEST,
-    RNG_ANALYSIS /* a = what: where an analysis starts from */
+    RNG_ANALYSIS, /* a = what: where an analysis starts from */
+    RNG_SAMPLING  /* a = epoch: which samples it draws */
 } RngPurpose;
 
 typedef struct Rng {

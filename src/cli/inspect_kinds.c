@@ -4,7 +4,7 @@
 #include "config/config.h"
 #include "data/augment.h"
 #include "data/dataset.h"
-#include "data/split.h"
+#include "data/sampler.h"
 #include "model/initializer.h"
 #include "model/layer.h"
 #include "model/weights.h"
@@ -27,7 +27,7 @@ typedef struct KindGroup {
     KindRow *rows; /* in the arena */
 } KindGroup;
 
-enum { N_GROUPS = 9 };
+enum { N_GROUPS = 10 };
 
 /* The tables have a type each, but all begin with what a KindRow holds. */
 #define FILL_GROUP(group, arena, kinds)                                                                                \
@@ -50,6 +50,7 @@ static void fill_groups(KindGroup groups[N_GROUPS], Arena *arena) {
         {"augmentations", "train.augment: [KIND ...]"},
         {"initializers", "init: KIND, of a layer"},
         {"pretraining", "pretrain: {kind: KIND}, its own knobs beside those of the section"},
+        {"sampling", "train.sampling: KIND"},
         {"sections", "knobs of the config's own sections"},
     };
     for (int i = 0; i < N_GROUPS; i++) groups[i] = (KindGroup){.name = names[i][0], .doc = names[i][1]};
@@ -65,12 +66,13 @@ static void fill_groups(KindGroup groups[N_GROUPS], Arena *arena) {
     groups[6].rows = ARENA_ARRAY(arena, KindRow, n + 1);
     for (int i = 0; i < n; i++) groups[6].rows[i] = (KindRow){.name = initializer_names[i], .doc = ""};
     FILL_GROUP(&groups[7], arena, pretrain_kinds);
-    groups[8].n = 3;
-    groups[8].rows = ARENA_ARRAY(arena, KindRow, 3);
-    groups[8].rows[0] = (KindRow){"data", "classes, sizes, normalisation; beside the dataset's own knobs", data_params};
-    groups[8].rows[1] = (KindRow){"pretrain", "layers and epochs of pre-training; beside its kind's own knobs",
+    FILL_GROUP(&groups[8], arena, sampling_kinds);
+    groups[9].n = 3;
+    groups[9].rows = ARENA_ARRAY(arena, KindRow, 3);
+    groups[9].rows[0] = (KindRow){"data", "classes, sizes, normalisation; beside the dataset's own knobs", data_params};
+    groups[9].rows[1] = (KindRow){"pretrain", "layers and epochs of pre-training; beside its kind's own knobs",
                                   pretrain_params};
-    groups[8].rows[2] = (KindRow){"train", "epochs, batch size, learning rate and the rest", train_params};
+    groups[9].rows[2] = (KindRow){"train", "epochs, batch size, learning rate and the rest", train_params};
 }
 
 /* ---- for people ---- */

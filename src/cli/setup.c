@@ -89,6 +89,8 @@ Err setup_network(Setup *s, Error *err) {
     if (first != OK) s->augment = NULL;
     keep_first(&first, optimizer_read(&s->optimizer, &s->experiment, s->arena, err));
     keep_first(&first, schedule_read(&s->schedule, &s->experiment, s->arena, err));
+    SamplingRule sampling;
+    keep_first(&first, sampling_read(&sampling, &s->experiment, s->arena, err));
     keep_first(&first, ema_read(&s->ema, &s->experiment, s->arena, err));
     Shape sample = sample_shape(s);
     Err code = build_graph(s, sample, err);

@@ -51,6 +51,7 @@ const Param train_params[] = {
     {"schedule", PARAM_NODE, ROW(schedule), "", 0, 0, NULL, "kind; default: constant"},
     {"warmup", PARAM_NODE, ROW(warmup), "", 0, 0, NULL, "{steps: N} or {epochs: N}: the rate rises to its start"},
     {"augment", PARAM_NODE, ROW(augment), "", 0, 0, NULL, "list of kinds, applied in order to training samples"},
+    {"sampling", PARAM_NODE, ROW(sampling), "", 0, 0, NULL, "kind; default: uniform"},
     {"ema", PARAM_NODE, ROW(ema), "", 0, 0, NULL,
      "{decay: 0.999, warmup: true}: the network is used with a moving average of its weights; default: off"},
     {0}};

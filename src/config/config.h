@@ -46,6 +46,7 @@ typedef struct TrainConfig {
     const Node *schedule;  /* kind; NULL: constant */
     const Node *warmup;    /* see train/schedule.h */
     const Node *augment;   /* list of kinds; NULL: none */
+    const Node *sampling;  /* kind, see data/sampler.h; NULL: uniform */
     const Node *ema;       /* see train/ema.h; NULL: off */
 } TrainConfig;
 

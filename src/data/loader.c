@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum { N_SLOTS = 2, NAME_BYTES = 1024 };
+#define EPOCHS_APART (INT64_C(1) << 40)
 
 typedef enum SlotState { SLOT_FREE, SLOT_READY, SLOT_HELD } SlotState;
 
@@ -41,7 +42,7 @@ struct Loader {
     int64_t epoch;
     int64_t next;   /* batch the thread prepares next; n_batches: none */
     int64_t handed; /* batch that loader_next hands out next */
-    int64_t *order; /* permutation of the epoch; the thread's */
+    int64_t *order; /* of the epoch: sample + n * (times it came before); the thread's */
     Error error;    /* words of the batch that failed; the thread's until that one is ready */
     Err failed;     /* its code, once it came out */
     double wait_seconds;
@@ -50,7 +51,9 @@ struct Loader {
 /* ---- preparing a batch: the thread ---- */
 
 static void fill_order(Loader *l, int64_t epoch) {
-    if (l->spec.shuffle) {
+    if (l->spec.sampler) {
+        sampler_draw(l->spec.sampler, l->spec.seed, epoch, l->order);
+    } else if (l->spec.shuffle) {
         Rng rng = rng_stream(l->spec.seed, RNG_SHUFFLE, (uint64_t)epoch, 0);
         rng_permutation(&rng, l->n, l->order);
     } else {
@@ -127,9 +130,10 @@ static Err prepare_batch(Loader *l, Slot *slot, int64_t epoch, int64_t number) {
     enum { LOOK_EVERY = 16 }; /* samples between looks at whether anyone still wants the batch */
     for (int64_t k = 0; k < slot->batch.n; k++) {
         if (k % LOOK_EVERY == LOOK_EVERY - 1 && called_off(l)) return ERR_STOPPED;
-        int64_t i = l->order[first + k];
+        int64_t draw = l->order[first + k], i = draw % l->n;
         slot->index[k] = i;
-        TRY(prepare_sample(l, i, epoch, k, &slot->batch, &l->error));
+        /* what is drawn again in one epoch is augmented as in another */
+        TRY(prepare_sample(l, i, epoch + draw / l->n * EPOCHS_APART, k, &slot->batch, &l->error));
     }
     return OK;
 }

@@ -1,14 +1,14 @@
 /* loader.h - shuffled batches, prepared by a thread of its own while the network computes.
  *
- * The order of an epoch is the permutation of (seed, RNG_SHUFFLE, epoch): to go on in the middle of an epoch a loader
- * is started at a batch number; nothing else has to be remembered. Two batches are in flight: one being used, one being
- * filled.
+ * The order of an epoch is the permutation of (seed, RNG_SHUFFLE, epoch), or what the sampler draws for (seed, epoch):
+ * to go on in the middle of an epoch a loader is started at a batch number; nothing else has to be remembered. Two
+ * batches are in flight: one being used, one being filled.
  */
 #ifndef SANDGLASS_DATA_LOADER_H
 #define SANDGLASS_DATA_LOADER_H
 
 #include "data/augment.h"
-#include "data/split.h"
+#include "data/sampler.h"
 
 typedef struct Batch {
     int64_t n;            /* samples; the last batch of an epoch may be short */
@@ -27,6 +27,7 @@ typedef struct LoaderSpec {
     int64_t batch_size;
     uint64_t seed;
     bool shuffle;
+    Sampler *sampler;       /* whose draws make an epoch; NULL: each sample once. The loader's thread's alone */
     const Augment *augment; /* NULL: none */
     int64_t multiple;       /* pad height and width to multiples of it; 1: no padding */
 } LoaderSpec;

@@ -86,6 +86,10 @@ typedef struct ClassStats {
 ClassStats class_stats_new(const Split *split, Arena *arena);
 /* Count the masks of all samples; the first that cannot be read ends it. progress may be NULL. */
 Err split_class_stats(Split *split, ClassStats *out, SplitProgress progress, void *context, Arena *arena, Error *err);
+/* Which classes each sample holds: holds is n,n_classes, 0 or 1. min_pixels: so many pixels of its mask; 0: by its
+ * label. The first sample that cannot be read ends it. */
+Err split_class_presence(Split *split, int64_t min_pixels, uint8_t *holds, SplitProgress progress, void *context,
+                         Error *err);
 /* Eigen & Fergus 2015: median over classes of f, divided by f(c), f(c) = pixels / image_pixels. Absent classes get
  * 0. */
 void class_weights_median_frequency(const ClassStats *stats, int n_classes, float *weights);

@@ -77,11 +77,18 @@ typedef struct ClassCount {
     int n_classes;
 } ClassCount;
 
+/* Pixels of each value. */
+static size_t count_mask(const Image *mask, int64_t count[256]) {
+    memset(count, 0, 256 * sizeof *count);
+    size_t n = (size_t)mask->width * (size_t)mask->height;
+    for (size_t p = 0; p < n; p++) count[mask->u8[p]]++;
+    return n;
+}
+
 static void count_classes(void *context, int64_t i, const Sample *sample) {
     const ClassCount *c = context;
-    int64_t count[256] = {0};
-    size_t n = (size_t)sample->mask.width * (size_t)sample->mask.height;
-    for (size_t p = 0; p < n; p++) count[sample->mask.u8[p]]++;
+    int64_t count[256];
+    size_t n = count_mask(&sample->mask, count);
 #pragma omp critical(count_classes)
     {
         for (int k = 0; k < c->n_classes; k++) {
@@ -108,6 +115,27 @@ Err split_class_stats(Split *split, ClassStats *out, SplitProgress progress, voi
     if (!split_info(split)->has_mask) return err_set(err, ERR_DATA, "class weights need masks, the data have none");
     ClassCount count = {.stats = out, .n_classes = split_config(split)->n_classes};
     Visit visit = {.see = count_classes, .context = &count, .progress = progress, .progress_context = context};
+    return visit_all(split, &visit, err);
+}
+
+typedef struct PresenceSeen {
+    int64_t min_pixels;
+    int n_classes;
+    uint8_t *holds;
+} PresenceSeen;
+
+static void see_presence(void *context, int64_t i, const Sample *sample) {
+    const PresenceSeen *p = context;
+    uint8_t *row = p->holds + i * p->n_classes;
+    int64_t count[256];
+    if (p->min_pixels > 0) count_mask(&sample->mask, count);
+    for (int c = 0; c < p->n_classes; c++) row[c] = p->min_pixels > 0 ? count[c] >= p->min_pixels : c == sample->label;
+}
+
+Err split_class_presence(Split *split, int64_t min_pixels, uint8_t *holds, SplitProgress progress, void *context,
+                         Error *err) {
+    PresenceSeen seen = {.min_pixels = min_pixels, .n_classes = split_config(split)->n_classes, .holds = holds};
+    Visit visit = {.see = see_presence, .context = &seen, .progress = progress, .progress_context = context};
     return visit_all(split, &visit, err);
 }
 

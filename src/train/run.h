@@ -11,6 +11,8 @@
 typedef struct RunData {
     Split *train, *val; /* val NULL: none */
     Augment *augment;
+    SamplingRule sampling;
+    Sampler *sampler;                  /* NULL: uniform */
     Loader *train_loader, *val_loader; /* val_loader NULL: never evaluated */
     int64_t n_images, n_batches;       /* of an epoch */
 } RunData;

@@ -30,6 +30,7 @@ static Err read_sections(Run *run, Error *err) {
         schedule_read(&run->schedule, x, run->arena, err),
         ema_read(&run->ema, x, run->arena, err),
         augment_new(&run->data.augment, run->train->augment, run->arena, err),
+        sampling_read(&run->data.sampling, x, run->arena, err),
         evaluation_best_metric(&run->best, x, has_val, err),
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
@@ -88,13 +89,26 @@ static Err build_graph(Run *run, Error *err) {
     return weights_add_slots(run->weights, run->optimizer.kind->n_slots, err);
 }
 
+static Err new_sampler(Run *run, Error *err) {
+    RunData *data = &run->data;
+    TRY(sampler_new(&data->sampler, &data->sampling, data->train, run->experiment->task, run->spec->events.stop, err));
+    if (!data->sampler) return OK;
+    double least, most;
+    sampler_range(data->sampler, &least, &most);
+    run_note(run, "train.sampling %s: each sample is drawn %.2g to %.3g times an epoch, on average",
+             data->sampling.kind->name, least, most);
+    return OK;
+}
+
 static Err new_loaders(Run *run, Error *err) {
     RunData *data = &run->data;
+    TRY(new_sampler(run, err));
     int64_t stride = graph_stride(run->graph);
     LoaderSpec spec = {.split = data->train,
                        .batch_size = run->train->batch_size,
                        .seed = (uint64_t)run->train->seed,
                        .shuffle = run->train->shuffle,
+                       .sampler = data->sampler,
                        .augment = data->augment,
                        .multiple = stride > 0 ? stride : 1};
     TRY(loader_new(&data->train_loader, &spec, err));
@@ -102,6 +116,7 @@ static Err new_loaders(Run *run, Error *err) {
     if (!data->val) return OK;
     spec.split = data->val;
     spec.shuffle = false;
+    spec.sampler = NULL;
     spec.augment = NULL;
     Err code = loader_new(&data->val_loader, &spec, err);
     if (code != OK) err_context(err, "data.val");
@@ -179,6 +194,7 @@ void run_close(Run *run) {
     program_free(run->programs.last);
     loader_free(run->data.train_loader);
     loader_free(run->data.val_loader);
+    sampler_free(run->data.sampler);
     split_close(run->data.train);
     split_close(run->data.val);
     weights_free(run->average);
