@@ -18,6 +18,7 @@
     KIND(repeat_vector)    \
     KIND(activation)       \
     KIND(dropout)          \
+    KIND(dropout2d)        \
     KIND(gaussian_noise)   \
     KIND(masking_noise)    \
     KIND(salt_pepper_noise) \

@@ -401,6 +401,19 @@ static void dropout(const RefLayer *l) {
     free(u);
 }
 
+static void dropout2d(const RefLayer *l) {
+    const Shape shape = l->dst_shape;
+    const int64_t channels = shape.dim[0] * shape.dim[1], places = shape.dim[2] * shape.dim[3];
+    double rate = knob_float(l, "rate");
+    copy(l);
+    if (!l->training) return;
+    float *u = draws(l, false); /* more than needed: one a channel */
+    for (int64_t k = 0; k < channels; k++)
+        for (int64_t i = k * places; i < (k + 1) * places; i++)
+            l->dst[i] = u[k] < (float)rate ? 0 : l->src[0][i] / (1 - rate);
+    free(u);
+}
+
 static void gaussian_noise(const RefLayer *l) {
     const ParamList *clip = knob(l, "clip");
     copy(l);
@@ -514,6 +527,7 @@ static const struct {
     {"repeat_vector", repeat_vector},
     {"activation", activation},
     {"dropout", dropout},
+    {"dropout2d", dropout2d},
     {"gaussian_noise", gaussian_noise},
     {"masking_noise", masking_noise},
     {"salt_pepper_noise", salt_pepper_noise},
