@@ -13,12 +13,9 @@ typedef struct Add {
 static const Param params[] = {{0}};
 
 static bool infer(const void *object, int n_src, const Shape *src, Shape *dst, char phrase[LAYER_PHRASE_BYTES]) {
-    char a[SHAPE_TEXT_BYTES], b[SHAPE_TEXT_BYTES];
     *dst = src[0];
     for (int k = 1; k < n_src; k++)
-        if (!shape_equal(src[0], src[k]))
-            return layer_phrase(phrase, "sources must have one shape, got %s and %s", shape_text(src[0], a),
-                                shape_text(src[k], b));
+        if (!shape_equal(src[0], src[k])) return layer_phrase(phrase, "sources must have one shape");
     return true;
 }
 

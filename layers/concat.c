@@ -23,19 +23,16 @@ static const char *axis_name(int axis) {
 static bool infer(const void *object, int n_src, const Shape *src, Shape *dst, char phrase[LAYER_PHRASE_BYTES]) {
     const Concat *p = object;
     int along = (int)p->axis;
-    char a[SHAPE_TEXT_BYTES], b[SHAPE_TEXT_BYTES];
+    char a[SHAPE_TEXT_BYTES];
     *dst = src[0];
     if (along >= src[0].rank)
         return layer_phrase(phrase, "'axis' must be below %d for sources such as %s, got %d", src[0].rank,
                             shape_text(src[0], a), along);
     for (int k = 1; k < n_src; k++) {
-        if (src[k].rank != src[0].rank)
-            return layer_phrase(phrase, "sources differ in their number of axes: %s and %s", shape_text(src[0], a),
-                                shape_text(src[k], b));
+        if (src[k].rank != src[0].rank) return layer_phrase(phrase, "sources differ in their number of axes");
         for (int i = 0; i < src[0].rank; i++)
             if (i != along && src[k].dim[i] != src[0].dim[i])
-                return layer_phrase(phrase, "sources differ in %s: %s and %s", axis_name(i), shape_text(src[0], a),
-                                    shape_text(src[k], b));
+                return layer_phrase(phrase, "sources differ in %s", axis_name(i));
         dst->dim[along] += src[k].dim[along];
     }
     return true;

@@ -392,13 +392,10 @@ static const struct {
      "{}",
      {SHAPE(4, 6, 2)},
      "needs vectors or pictures, got a sequence, 4x6x2: put a flatten in front"},
-    {"concat",
-     "{}",
-     {SHAPE(4, 64, 90, 120), SHAPE(4, 64, 91, 120)},
-     "sources differ in height: 4x64x90x120 and 4x64x91x120"},
-    {"concat", "{}", {SHAPE(4, 64), SHAPE(4, 64, 1, 1)}, "sources differ in their number of axes: 4x64 and 4x64x1x1"},
+    {"concat", "{}", {SHAPE(4, 64, 90, 120), SHAPE(4, 64, 91, 120)}, "sources differ in height"},
+    {"concat", "{}", {SHAPE(4, 64), SHAPE(4, 64, 1, 1)}, "sources differ in their number of axes"},
     {"concat", "{axis: 2}", {SHAPE(4, 8), SHAPE(4, 8)}, "'axis' must be below 2 for sources such as 4x8, got 2"},
-    {"add", "{}", {SHAPE(4, 8), SHAPE(4, 9)}, "sources must have one shape, got 4x8 and 4x9"},
+    {"add", "{}", {SHAPE(4, 8), SHAPE(4, 9)}, "sources must have one shape"},
     {"reshape", "{shape: [7, -1]}", {SHAPE(2, 60)}, "2x60 has 60 values a sample, which do not fit [7, -1]"},
     {"reshape", "{shape: [7, 9]}", {SHAPE(2, 60)}, "2x60 has 60 values a sample, which do not fit [7, 9]"},
     {"reshape", "{shape: [-1, -1]}", {SHAPE(2, 60)}, "only one axis of 'shape' may be -1"},
@@ -426,7 +423,7 @@ static void test_refusals(void **state) {
     char phrase[LAYER_PHRASE_BYTES] = "";
     Shape dst;
     assert_false(unpool->infer(rig_params(unpool, "{pool: p}", arena), 1, shapes, &dst, phrase));
-    assert_string_equal(phrase, "the source must have the shape of the pool's result, 1x3x5x4, got 1x3x4x4");
+    assert_string_equal(phrase, "the source must have the shape of the pool's result");
     arena_free(arena);
 }
 

@@ -417,7 +417,7 @@ static Err check_names(const CompileSpec *spec, Error *err) {
 static Err check_shapes(Compiler *c, Shape *input, Error *err) {
     const Graph *graph = c->graph;
     Shape *shapes = ARENA_ARRAY(c->arena, Shape, graph->n), own = graph->input;
-    char phrase[LAYER_PHRASE_BYTES];
+    char phrase[GRAPH_PHRASE_BYTES];
     if (c->from < 0) {
         if (input->rank == 0) *input = own;
         return graph_infer(graph, *input, shapes, err);

@@ -241,7 +241,7 @@ static void infer_all(Builder *g) {
             if (n->src[k] == -2 || (n->src[k] >= 0 && !g->shaped[n->src[k]])) known = false;
         if (n->partner >= 0 && !g->shaped[n->partner]) known = false;
         if (!known) continue;
-        char phrase[LAYER_PHRASE_BYTES] = "does not fit";
+        char phrase[GRAPH_PHRASE_BYTES] = "does not fit";
         g->shaped[i] = graph_infer_node(graph, i, graph->input, graph->shapes, &graph->shapes[i], phrase);
         if (g->shaped[i]) continue;
         Error own = ERROR_INIT;

@@ -15,6 +15,9 @@
 #include "config/blocks.h"
 #include "model/layer.h"
 
+/* A layer's phrase, and the layers it reads. */
+enum { GRAPH_PHRASE_BYTES = LAYER_PHRASE_BYTES + 1024 };
+
 typedef struct GraphNode {
     const char *name;  /* of its weights too: "NAME/weights" */
     const char *where; /* in the text: "model.layers[4]", "blocks.double_conv.layers[0]" */
@@ -52,9 +55,10 @@ Err graph_build(Graph **out, const Experiment *experiment, Shape input, int64_t 
  * weights would have to be others than for graph->input (a dense layer on another picture size) is an error. */
 Err graph_infer(const Graph *graph, Shape input, Shape *shapes, Error *err);
 
-/* Shape of node i from those before it and the input. false: the layer refuses, phrase says why. */
+/* Shape of node i from those before it and the input. false: the layer refuses, phrase says why; of a layer that reads
+ * several others it names them with their shapes. */
 bool graph_infer_node(const Graph *graph, int i, Shape input, const Shape *shapes, Shape *dst,
-                      char phrase[LAYER_PHRASE_BYTES]);
+                      char phrase[GRAPH_PHRASE_BYTES]);
 
 int graph_find(const Graph *graph, const char *name); /* -1 when there is none; block instances count */
 

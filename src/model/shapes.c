@@ -5,26 +5,54 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- one node ---- */
 
 #define MAX_ELEMENTS ((int64_t)1 << 40)
 
 /* Sizes stay far from overflow, so that whatever a layer computes of its sources' shapes fits. */
-static bool is_sane(Shape shape, char phrase[LAYER_PHRASE_BYTES]) {
+static bool is_sane(Shape shape, char phrase[GRAPH_PHRASE_BYTES]) {
     int64_t size = 1;
     for (int i = 0; i < shape.rank; i++) {
         char text[SHAPE_TEXT_BYTES];
         if (shape.dim[i] >= 1 && !__builtin_mul_overflow(size, shape.dim[i], &size) && size <= MAX_ELEMENTS) continue;
-        snprintf(phrase, LAYER_PHRASE_BYTES, "the result would be %s", shape_text(shape, text));
+        snprintf(phrase, GRAPH_PHRASE_BYTES, "the result would be %s", shape_text(shape, text));
         return false;
     }
     return true;
 }
 
-/* Shape of node i from those before it. false with a phrase when the layer refuses. */
+/* As the config writes it: a layer's activation has no name of its own there. */
+static const char *given_name(const Graph *graph, int i) {
+    if (i < 0) return "input";
+    const char *name = graph->nodes[i].name, *ending = strrchr(name, '/');
+    for (int k = 0; ending && graph->aliases && graph->aliases[k]; k += 2)
+        if (strcmp(graph->aliases[k + 1], name) == 0 && strcmp(ending, "/activation") == 0) return graph->aliases[k];
+    return name;
+}
+
+/* ": 'up' is 4x64x90x120, 'skip' is 4x64x91x120" behind a refusal, where the layer reads more than one other. */
+static void name_sources(const Graph *graph, int i, const Shape *src, char phrase[GRAPH_PHRASE_BYTES]) {
+    const GraphNode *n = &graph->nodes[i];
+    if (n->n_src < 2 && n->partner < 0) return;
+    size_t used = strlen(phrase);
+    for (int k = 0; k < n->n_src + (n->partner >= 0); k++) {
+        char shape[SHAPE_TEXT_BYTES];
+        bool partner = k == n->n_src; /* whose result is behind its source */
+        int written = snprintf(phrase + used, GRAPH_PHRASE_BYTES - used, "%s'%s' is %s", k ? ", " : ": ",
+                               given_name(graph, partner ? n->partner : n->src[k]),
+                               shape_text(src[partner ? k + 1 : k], shape));
+        if (written < 0 || (size_t)written >= GRAPH_PHRASE_BYTES - used) {
+            phrase[used] = 0; /* names as long as that are left out */
+            return;
+        }
+        used += (size_t)written;
+    }
+}
+
 bool graph_infer_node(const Graph *graph, int i, Shape input, const Shape *shapes, Shape *dst,
-                      char phrase[LAYER_PHRASE_BYTES]) {
+                      char phrase[GRAPH_PHRASE_BYTES]) {
     const GraphNode *n = &graph->nodes[i];
     Shape src[LAYER_MAX_SRC + 2];
     for (int k = 0; k < n->n_src; k++) src[k] = n->src[k] < 0 ? input : shapes[n->src[k]];
@@ -33,7 +61,9 @@ bool graph_infer_node(const Graph *graph, int i, Shape input, const Shape *shape
         src[n->n_src] = p->src[0] < 0 ? input : shapes[p->src[0]];
         src[n->n_src + 1] = shapes[n->partner];
     }
-    return n->kind->infer(n->params, n->n_src, src, dst, phrase) && is_sane(*dst, phrase);
+    if (n->kind->infer(n->params, n->n_src, src, dst, phrase)) return is_sane(*dst, phrase);
+    name_sources(graph, i, src, phrase);
+    return false;
 }
 
 static int declare(const GraphNode *n, const Graph *graph, Shape input, const Shape *shapes, int i, WeightDecl *decls) {
@@ -56,7 +86,7 @@ static bool weights_fit(const Graph *graph, int i, Shape input, const Shape *sha
 Err graph_infer(const Graph *graph, Shape input, Shape *shapes, Error *err) {
     for (int i = 0; i < graph->n; i++) {
         const GraphNode *n = &graph->nodes[i];
-        char phrase[LAYER_PHRASE_BYTES] = "does not fit", own[SHAPE_TEXT_BYTES], here[SHAPE_TEXT_BYTES];
+        char phrase[GRAPH_PHRASE_BYTES] = "does not fit", own[SHAPE_TEXT_BYTES], here[SHAPE_TEXT_BYTES];
         if (!graph_infer_node(graph, i, input, shapes, &shapes[i], phrase))
             return err_set(err, ERR_CONFIG, "layer '%s' (%s) on an input of %s: %s", n->name, n->kind->name,
                            shape_text(input, here), phrase);
@@ -100,7 +130,7 @@ int64_t graph_stride(const Graph *graph) {
 
 /* Whether the input passes and outputs with spatial axes come out at its size. */
 static bool returns_size(Graph *graph, Shape input) {
-    char phrase[LAYER_PHRASE_BYTES];
+    char phrase[GRAPH_PHRASE_BYTES];
     graph->input = input;
     for (int i = 0; i < graph->n; i++)
         if (!graph_infer_node(graph, i, input, graph->shapes, &graph->shapes[i], phrase)) return false;
