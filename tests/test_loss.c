@@ -572,6 +572,11 @@ static const char vae_model[] = "flatten, {dense: 6, name: posterior}, {gaussian
                                 "{dense: 16, name: lin}, {activation: sigmoid, name: out}";
 static const char conv_model[] = "{conv2d: {filters: 5, kernel: 1}, name: logits}";
 static const char softmax_model[] = "{conv2d: {filters: 5, kernel: 1}, name: logits}, {activation: softmax, name: p}";
+/* aux and small are smaller than the masks, p5 is a softmax on the way; the result is the last */
+static const char deep_model[] = "{conv2d: {filters: 5, kernel: 2, stride: 2}, name: aux}, "
+                                 "{activation: softmax, name: p5}, {conv2d: {filters: 3, kernel: 1}, name: small}, "
+                                 "{upsample2d: 4, from: aux, name: big}, {flatten: ~, from: aux, name: long}, "
+                                 "{dense: 5, name: flat}, {upsample2d: 2, from: aux, name: logits}";
 static const char class_model[] = "flatten, {dense: 7, name: logits}";
 
 static void sets_are_read(void **state) {
@@ -592,6 +597,14 @@ static void sets_are_read(void **state) {
     s = set_of("classification", class_model, "  loss: {cross_entropy: {label_smoothing: 0.1}}\n", arena);
     assert_true(s.terms[0].target_type == S32);
     assert_string_equal(s.terms[0].target, "label");
+
+    /* deep supervision: a softmax that is not the result is taken over too */
+    s = set_of("segmentation", deep_model, "  loss: [dice, {focal: {weight: 0.4}, on: p5}, {dice: {on: aux}}]\n",
+               arena);
+    assert_true(s.n == 3 && s.weights[1] == 0.4 && !s.terms[0].logits && s.terms[1].logits && !s.terms[2].logits);
+    assert_true(s.terms[1].node == 1 && s.terms[2].node == 0 && s.terms[0].node > 5);
+    assert_string_equal(s.terms[2].name, "dice2");
+    assert_string_equal(s.terms[2].target, "mask");
 
     /* a kind that compares with nothing: no target */
     s = set_of("reconstruction", vae_model,
@@ -630,11 +643,19 @@ static void sets_complain(void **state) {
         {"segmentation", "{conv2d: {filters: 1, kernel: 1}, name: logits}", "  loss: cross_entropy\n",
          "t.yaml:5:9: error: train.loss (cross_entropy): needs a channel for each class, at least 2, but layer "
          "'logits' is "
-         "1x1x4x4\n"},
+         "1x1x4x4; two classes are two channels\n"},
         {"segmentation", "{conv2d: {filters: 5, kernel: 2, stride: 2}, name: logits}", "  loss: cross_entropy\n",
-         "t.yaml:5:9: error: train.loss (cross_entropy): needs layer 'logits' to have the height and width of the "
-         "input, "
-         "but it is 1x5x2x2 and the input 1x1x4x4\n"},
+         "t.yaml:2:37: error: model.layers[0] 'logits' (conv2d): the network's first output is compared with masks and "
+         "must have the height and width of the input, but it is 1x5x2x2 and the input 1x1x4x4\n"},
+        {"segmentation", deep_model, "  loss: [dice, {dice: {on: big}}]\n",
+         "t.yaml:5:16: error: train.loss[1] (dice): layer 'big' is larger than the masks, which have the height and "
+         "width of the input: it is 1x5x8x8, the input 1x1x4x4\n"},
+        {"segmentation", deep_model, "  loss: [focal, {lovasz_softmax: ~, on: small}]\n",
+         "t.yaml:5:17: error: train.loss[1] (lovasz_softmax): needs a channel for each class, but layer 'small' has 3, "
+         "the network's first output 5\n"},
+        {"segmentation", deep_model, "  loss: {tversky: {on: flat}}\n",
+         "t.yaml:5:9: error: train.loss (tversky): compares with masks, but layer 'flat' is 1x5: name one that gives "
+         "pictures\n"},
         {"classification", conv_model, "  loss: cross_entropy\n",
          "t.yaml:5:9: error: train.loss (cross_entropy): needs one score for each class and sample, but layer 'logits' "
          "is "

@@ -8,6 +8,7 @@
 #include "model/compile.h"
 
 #include "base/spans.h"
+#include "model/targets.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -325,35 +326,31 @@ static void record_penalties(Compiler *c) {
 
 /* ---- losses ---- */
 
-static Shape target_shape(const LossTerm *term, Shape value) {
-    if (term->target_type == S32) return SHAPE(value.dim[0]);
-    if (term->target_type == F32) return value;
-    Shape mask = {.rank = value.rank - 1, .dim = {value.dim[0]}};
-    for (int i = 1; i < mask.rank; i++) mask.dim[i] = value.dim[i + 1];
-    return mask;
-}
-
 static void record_losses(Compiler *c) {
+    Targets targets = {.b = c->b, .input = tensor_shape(c->input)};
     build_scope(c->b, "loss");
     for (int k = 0; k < c->spec->n_losses; k++) {
         const LossTerm *term = &c->spec->losses[k];
         int node = c->losses_on[k];
         Tensor *value = value_of(c, node);
         Shape shape = tensor_shape(value);
-        Tensor *target = NULL;
-        if (term->target)
-            target = build_external(c->b, term->target, term->target_type, target_shape(term, shape), NULL);
+        Tensor *target = term->target ? targets_get(&targets, term, shape) : NULL;
+        if (build_failed(c->b)) return;
         Tensor *result = build_tensor(c->b, F64, SHAPE(LOSS_RESULTS));
         Tensor *diff = c->spec->training ? build_tensor(c->b, F32, shape) : NULL;
-        op_native(c->b, &(NativeSpec){.name = term->name,
-                                      .fn = term->fn,
-                                      .layout = NATIVE_DENSE,
-                                      .params = term->params,
-                                      .params_bytes = term->params_bytes,
-                                      .n_src = target ? 2 : 1,
-                                      .src = {value, target},
-                                      .n_dst = diff ? 2 : 1,
-                                      .dst = {result, diff}});
+        const size_t scratch = term->scratch_bytes ? term->scratch_bytes(term->params, shape) : 0;
+        NativeSpec spec = {.name = term->name,
+                           .fn = term->fn,
+                           .layout = NATIVE_DENSE,
+                           .params = term->params,
+                           .params_bytes = term->params_bytes,
+                           .n_src = target ? 2 : 1,
+                           .src = {value, target},
+                           .n_dst = 1,
+                           .dst = {result}};
+        if (diff) spec.dst[spec.n_dst++] = diff;
+        if (scratch) spec.dst[spec.n_dst++] = build_tensor(c->b, U8, SHAPE((int64_t)scratch));
+        op_native(c->b, &spec);
         if (diff && learns(c, node)) add_gradient(c, node, diff);
         char name[256];
         snprintf(name, sizeof(name), "loss:%s", term->name);

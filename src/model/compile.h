@@ -17,7 +17,8 @@ enum { LOSS_SUM, LOSS_WEIGHT, LOSS_RESULTS = 8 };
 
 /* A loss on one node, as the program calls it:
  *   src[0] value of the node (F32, dense), or of its logits; src[1] target, when it has one
- *   dst[0] F64[LOSS_RESULTS]; dst[1] (training only) gradient of src[0], to be overwritten */
+ *   dst[0] F64[LOSS_RESULTS]; dst[1] (training only) gradient of src[0], to be overwritten; last, when it asks for
+ *   some: scratch memory (U8) */
 typedef struct LossTerm {
     const char *name; /* names its results: program_read(p, "loss:NAME") */
     int node;
@@ -25,9 +26,15 @@ typedef struct LossTerm {
     NativeFn fn;
     const void *params;
     size_t params_bytes;
+    size_t (*scratch_bytes)(const void *params, Shape value); /* NULL, or 0: it needs none */
     const char *target; /* external tensor it reads; terms with the same name share it; NULL: src[0] is all it needs */
-    DType target_type;  /* U8 mask (N,H,W), S32 label (N), F32 (the node's shape) */
+    DType target_type;  /* U8 mask (N,H,W of the input), S32 label (N), F32 (the node's shape) */
 } LossTerm;
+
+/* A node with classes may be smaller than the mask (deep supervision): then the loss gets the mask at the node's size,
+ * by nearest neighbour: place y of h gets row (2 y + 1) H / (2 h), rounded down. That is the pixel at the centre of the
+ * place's block (below and right of it, where H / h is even), as when masks are resized on loading; a place is ignored
+ * when that pixel is. */
 
 typedef struct CompileSpec {
     Engine *engine;

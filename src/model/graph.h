@@ -63,8 +63,8 @@ bool graph_infer_node(const Graph *graph, int i, Shape input, const Shape *shape
 int graph_find(const Graph *graph, const char *name); /* -1 when there is none; block instances count */
 
 /* The smallest s, a power of two up to 256, such that every input with height and width divisible by s passes through
- * the network and (for outputs with as many spatial axes as the input) comes out at its own size. 0 when there is none.
- */
+ * the network and its result (the first output), if it has as many spatial axes as the input, comes out at its own
+ * size. 0 when there is none. */
 int64_t graph_stride(const Graph *graph);
 
 /* Pictures whose size the network does not take, or does not give back (360 rows where it halves them four times), come

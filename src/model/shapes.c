@@ -99,16 +99,19 @@ Err graph_infer(const Graph *graph, Shape input, Shape *shapes, Error *err) {
 
 /* ---- stride ---- */
 
+/* Whether the result, the first output, is of another size than the input. The other outputs may be: losses in the
+ * middle of the network (deep supervision) see masks of their own size. */
+static bool changes_size(const Graph *graph, Shape input, const Shape *shapes) {
+    if (graph->n_outputs == 0) return false;
+    Shape out = shapes[graph->outputs[0]];
+    return out.rank == input.rank && (out.dim[2] != input.dim[2] || out.dim[3] != input.dim[3]);
+}
+
 static bool passes(const Graph *graph, int64_t height, int64_t width, Shape *shapes) {
     Shape input = graph->input;
     input.dim[2] = height;
     input.dim[3] = width;
-    if (graph_infer(graph, input, shapes, NULL) != OK) return false;
-    for (int k = 0; k < graph->n_outputs; k++) {
-        Shape out = shapes[graph->outputs[k]];
-        if (out.rank == input.rank && (out.dim[2] != height || out.dim[3] != width)) return false;
-    }
-    return true;
+    return graph_infer(graph, input, shapes, NULL) == OK && !changes_size(graph, input, shapes);
 }
 
 int64_t graph_stride(const Graph *graph) {
@@ -128,17 +131,13 @@ int64_t graph_stride(const Graph *graph) {
 
 /* ---- padding ---- */
 
-/* Whether the input passes and outputs with spatial axes come out at its size. */
+/* Whether the input passes and the result, if it has spatial axes, comes out at its size. */
 static bool returns_size(Graph *graph, Shape input) {
     char phrase[GRAPH_PHRASE_BYTES];
     graph->input = input;
     for (int i = 0; i < graph->n; i++)
         if (!graph_infer_node(graph, i, input, graph->shapes, &graph->shapes[i], phrase)) return false;
-    for (int k = 0; k < graph->n_outputs; k++) {
-        Shape out = graph->shapes[graph->outputs[k]];
-        if (out.rank == 4 && (out.dim[2] != input.dim[2] || out.dim[3] != input.dim[3])) return false;
-    }
-    return true;
+    return !changes_size(graph, input, graph->shapes);
 }
 
 void graph_pad_input(Graph *graph) {

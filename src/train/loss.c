@@ -1,15 +1,16 @@
 /* loss.c - the table of loss kinds, the experiment's losses as terms of a program, and their totals.
  *
- * The kinds themselves are in loss_elements.c (element by element), loss_channels.c (over the channels of a place) and
- * loss_gaussian_kl.c (of a variational code).
+ * The kinds themselves are in loss_elements.c (element by element), loss_cross_entropy.c, loss_focal.c, loss_overlap.c
+ * and loss_lovasz.c (over the channels of places, against masks) and loss_gaussian_kl.c (of a variational code).
  */
 #include "base/vmath.h"
 #include "train/loss_kinds.h"
 
 #include <assert.h>
 
-const LossKind *const loss_kinds[] = {&loss_mse,           &loss_mae,         &loss_bce, &loss_kl_divergence,
-                                      &loss_cross_entropy, &loss_gaussian_kl, NULL};
+const LossKind *const loss_kinds[] = {&loss_mse,   &loss_mae,  &loss_bce,     &loss_kl_divergence,  &loss_cross_entropy,
+                                      &loss_focal, &loss_dice, &loss_tversky, &loss_lovasz_softmax, &loss_gaussian_kl,
+                                      NULL};
 
 enum { MAX_TERMS = LOSS_MAX_TERMS, NAME_BYTES = 64 };
 
@@ -38,12 +39,23 @@ static bool is_padded(const LossExtent *e) {
     return e->valid_height < e->height || e->valid_width < e->width;
 }
 
-static void loss_call(const NativeCall *call) {
-    const LossCall *l = call->params;
-    const Shape shape = call->src[0].shape;
-    double *results = call->dst[0].data;
+/* N,C,S of a value. */
+static LossArgs sizes_of(Shape shape) {
     LossArgs args = {.n = shape.dim[0], .c = shape.rank > 1 ? shape.dim[1] : 1, .s = 1};
     for (int i = 2; i < shape.rank; i++) args.s *= shape.dim[i];
+    return args;
+}
+
+static size_t loss_scratch(const void *params, Shape shape) {
+    const LossCall *l = params;
+    const LossArgs args = sizes_of(shape);
+    return l->kind->scratch_bytes ? l->kind->scratch_bytes(l->params, args.n, args.c, args.s) : 0;
+}
+
+static void loss_call(const NativeCall *call) {
+    const LossCall *l = call->params;
+    double *results = call->dst[0].data;
+    LossArgs args = sizes_of(call->src[0].shape);
     args.src = call->src[0].data;
     args.target = call->n_src > 1 ? call->src[1].data : NULL;
     args.target_kind = l->target;
@@ -51,7 +63,9 @@ static void loss_call(const NativeCall *call) {
     args.extent = l->target == TARGET_INPUT && is_padded(l->extent) ? l->extent : NULL;
     args.logits = l->logits;
     args.scale = l->scale;
-    args.diff_src = call->n_dst > 1 ? call->dst[1].data : NULL;
+    const int n_scratch = loss_scratch(l, call->src[0].shape) > 0;
+    args.diff_src = call->n_dst > 1 + n_scratch ? call->dst[1].data : NULL;
+    args.scratch = n_scratch ? call->dst[call->n_dst - 1].data : NULL;
     memset(results, 0, sizeof *results * LOSS_RESULTS);
     args.sum = &results[LOSS_SUM];
     args.weight = &results[LOSS_WEIGHT];
@@ -82,6 +96,7 @@ typedef struct SetBuilder {
     const volatile sig_atomic_t *stop; /* may be NULL */
     ClassStats stats;
     bool has_stats;
+    const Node *counted; /* the class_weights that asked for them; NULL: none so far */
     Arena *arena;
     Error *err;
 } SetBuilder;
@@ -150,6 +165,40 @@ static int64_t places(Shape shape) {
     return n;
 }
 
+/* A layer against masks: as large as they are, or smaller. */
+static Err check_mask_size(SetBuilder *b, Mark mark, const char *what, int node) {
+    const Shape shape = b->shapes[node], input = b->graph->input;
+    char text[2][SHAPE_TEXT_BYTES];
+    shape_text(shape, text[0]);
+    shape_text(input, text[1]);
+    if (shape.rank != 4)
+        return err_at(b->err, ERR_CONFIG, mark,
+                      "%s: compares with masks, but layer '%s' is %s: name one that gives pictures", what,
+                      b->graph->nodes[node].name, text[0]);
+    if (input.rank == 4 && shape.dim[2] <= input.dim[2] && shape.dim[3] <= input.dim[3]) return OK;
+    return err_at(
+        b->err, ERR_CONFIG, mark,
+        "%s: layer '%s' is larger than the masks, which have the height and width of the input: it is %s, the "
+        "input %s",
+        what, b->graph->nodes[node].name, text[0], text[1]);
+}
+
+/* The first output is what is scored: one score for each class, and each pixel or image. (That its channels are the
+ * classes has been checked with the graph.) */
+static Err check_scored(SetBuilder *b) {
+    const int node = b->graph->outputs[0];
+    const Shape shape = b->shapes[node], input = b->graph->input;
+    const GraphNode *n = &b->graph->nodes[node];
+    if (b->experiment->task != TASK_SEGMENTATION) return OK;
+    if (shape.rank == 4 && input.rank == 4 && shape.dim[2] == input.dim[2] && shape.dim[3] == input.dim[3]) return OK;
+    char text[2][SHAPE_TEXT_BYTES];
+    return err_at(
+        b->err, ERR_CONFIG, n->mark,
+        "%s '%s' (%s): the network's first output is compared with masks and must have the height and width of "
+        "the input, but it is %s and the input %s",
+        n->where, n->name, n->kind->name, shape_text(shape, text[0]), shape_text(input, text[1]));
+}
+
 /* Sizes of value and target must fit together. */
 static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget target, int node) {
     const Shape shape = b->shapes[node], input = b->graph->input;
@@ -186,9 +235,16 @@ static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget ta
                       what);
     }
     if (shape.rank < 2 || shape.dim[1] < 2) {
-        return err_at(b->err, ERR_CONFIG, mark, "%s: needs a channel for each class, at least 2, but layer '%s' is %s",
+        return err_at(b->err, ERR_CONFIG, mark,
+                      "%s: needs a channel for each class, at least 2, but layer '%s' is %s; two classes are two "
+                      "channels",
                       what, name, text[0]);
     }
+    const Shape first = b->shapes[b->graph->outputs[0]];
+    if (first.rank > 1 && shape.dim[1] != first.dim[1])
+        return err_at(b->err, ERR_CONFIG, mark,
+                      "%s: needs a channel for each class, but layer '%s' has %lld, the network's first output %lld",
+                      what, name, (long long)shape.dim[1], (long long)first.dim[1]);
     if (target == TARGET_LABEL) {
         if (places(shape) == 1) return OK;
         return err_at(
@@ -197,12 +253,7 @@ static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget ta
             "and dense in front would do",
             what, name, text[0]);
     }
-    bool same = shape.rank == input.rank && shape.rank > 2;
-    for (int i = 2; same && i < shape.rank; i++) same = shape.dim[i] == input.dim[i];
-    if (same) return OK;
-    return err_at(b->err, ERR_CONFIG, mark,
-                  "%s: needs layer '%s' to have the height and width of the input, but it is %s and the input %s", what,
-                  name, text[0], text[1]);
+    return check_mask_size(b, mark, what, node);
 }
 
 /* ---- class weights */
@@ -243,6 +294,12 @@ static Err weights_from_data(SetBuilder *b, const Node *node, const char *what, 
                       "%s: unknown choice '%s' for 'class_weights' (a list of numbers, median_frequency, inverse)",
                       what, node->text);
     }
+    if (b->counted && strcmp(b->counted->text, node->text) != 0) {
+        return err_at(b->err, ERR_CONFIG, node->mark,
+                      "%s: 'class_weights: %s' here, but %s in another entry: counted weights must be the same in all; "
+                      "give one as a list of numbers",
+                      what, node->text, b->counted->text);
+    }
     if (!b->train || !split_info(b->train)->has_mask) {
         return err_at(b->err, ERR_CONFIG, node->mark,
                       "%s: 'class_weights: %s' needs a training split with masks to count; give a list of numbers",
@@ -254,6 +311,8 @@ static Err weights_from_data(SetBuilder *b, const Node *node, const char *what, 
     }
     if (!b->has_stats) TRY(split_class_stats(b->train, &b->stats, not_stopped, b, b->arena, b->err));
     b->has_stats = true;
+    b->counted = node;
+    b->set->class_weights = weights;
     if (median) {
         class_weights_median_frequency(&b->stats, (int)classes, weights);
     } else {
@@ -324,6 +383,7 @@ static Err add_term(SetBuilder *b, const Node *entry, const char *what) {
         .node = node,
         .logits = call.logits,
         .fn = loss_call,
+        .scratch_bytes = loss_scratch,
         .params = arena_copy(b->arena, &call, sizeof call),
         .params_bytes = sizeof call,
         .target = target_names[call.target],
@@ -352,6 +412,7 @@ Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *grap
                     .stop = stop,
                     .arena = arena,
                     .err = err};
+    Err first = check_scored(&b);
     const Node *loss = experiment->train.loss;
     if (!loss || loss->type == NODE_NULL) loss = default_loss(&b);
     bool list = loss->type == NODE_LIST;
@@ -361,7 +422,6 @@ Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *grap
     }
     *out = (LossSet){.terms = ARENA_ARRAY(arena, LossTerm, n), .extent = ARENA_NEW(arena, LossExtent)};
     out->weights = b.weights = ARENA_ARRAY(arena, double, n);
-    Err first = OK;
     for (int i = 0; i < n; i++) {
         const char *what = list ? arena_printf(arena, "train.loss[%d]", i) : "train.loss";
         Err code = add_term(&b, list ? loss->items[i] : loss, what);

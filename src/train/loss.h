@@ -3,6 +3,10 @@
  * A loss is a mean: sum / weight, where weight counts what the sum ran over (pixels with their class weights, elements,
  * images ...), so that the value over a whole split does not depend on the batch size. The gradient is that of sum /
  * weight of its batch, times `scale`.
+ *
+ * Some losses are not means over anything but of a batch as a whole: dice, tversky and lovasz_softmax over a batch, and
+ * cross_entropy with hard example mining, which chooses in a batch. Over a split the former are the mean over batches
+ * weighted by their images, the latter the mean over all that was chosen; both depend a little on the batch size.
  */
 #ifndef SANDGLASS_TRAIN_LOSS_H
 #define SANDGLASS_TRAIN_LOSS_H
@@ -34,6 +38,7 @@ typedef struct LossArgs {
     bool logits;
     float scale;
     float *diff_src; /* N,C,S, overwritten; NULL: only the value */
+    void *scratch;   /* what the kind's scratch_bytes asked for, aligned to 64 bytes; NULL: nothing */
     double *sum, *weight;
 } LossArgs;
 
@@ -43,20 +48,21 @@ typedef struct LossKind {
     size_t params_bytes;
     LossTarget target, target_alt;     /* cross_entropy takes masks or labels; equal when there is no alternative */
     bool takes_sigmoid, takes_softmax; /* computes from logits when the network ends in that */
+    size_t (*scratch_bytes)(const void *params, int64_t n, int64_t c, int64_t s); /* NULL: none */
     void (*run)(const void *params, const LossArgs *args);
 } LossKind;
 extern const LossKind *const loss_kinds[]; /* NULL-terminated */
 
 /* The experiment's losses as terms for compile_program. `train.loss`: a kind, or a list of entries with `weight` and
  * `on` (a layer's name; default the first output; a kind without a target needs it). class_weights: [..] |
- * median_frequency | inverse, the latter two from `train` (may be NULL when neither is asked for). Class weights used
- * are written into *class_weights (arena, NULL when none). */
+ * median_frequency | inverse, the latter two from `train` (may be NULL when neither is asked for), one of them for all
+ * terms. For segmentation the first output must have the size of the masks; a term's layer may be smaller. */
 typedef struct LossSet {
     int n;
-    LossTerm *terms;       /* for CompileSpec */
-    const double *weights; /* n: factor of each in the total */
-    const float *class_weights;
-    LossExtent *extent; /* of the batch to come; whoever binds a batch sets it (net_bind_batch) */
+    LossTerm *terms;            /* for CompileSpec */
+    const double *weights;      /* n: factor of each in the total */
+    const float *class_weights; /* those counted from the data, else the first that are given; NULL: none */
+    LossExtent *extent;         /* of the batch to come; whoever binds a batch sets it (net_bind_batch) */
 } LossSet;
 /* stop: non-zero ends the counting of classes with ERR_STOPPED; may be NULL. */
 Err loss_set_build(LossSet *out, const Experiment *experiment, const Graph *graph, Split *train,

@@ -1,37 +1,17 @@
-/* loss_channels.c - the loss that looks at all channels of a place together: cross_entropy.
- *
- * A place is one (n, s) of N,C,S arrays; its channels lie S elements apart. Where there are places side by side
- * (S > 1) the loops run over blocks of neighbouring places, so that they vectorise for any number of channels; plain
- * vectors (S = 1) are handled row by row.
- */
-#include "base/spans.h"
-#include "base/vmath.h"
-#include "train/loss_kinds.h"
-
-enum {
-    BLOCK = 256,  /* places worked on together: a block of 16 channels is 16 KiB, at home in the first cache */
-    GRAIN = 16384 /* elements a thread should get at least */
-};
-
-/* Work in units of blocks, numbered through all samples. */
-static int64_t blocks_per_sample(const LossArgs *args) {
-    return (args->s + BLOCK - 1) / BLOCK;
-}
-
-static int64_t blocks_grain(const LossArgs *args) {
-    int64_t elements = args->c * (args->s < BLOCK ? args->s : BLOCK);
-    return elements < GRAIN ? GRAIN / (elements > 0 ? elements : 1) : 1;
-}
-
-/* ---- cross_entropy from logits z, p = softmax(z), y the class of the place, w class weights, e label smoothing:
+/* loss_cross_entropy.c - cross_entropy from logits z, p = softmax(z), y the class of the place, w class weights, e
+ * label smoothing:
  *
  *     loss = (1 - e) w_y (L - z_y) + e / C * sum_c w_c (L - z_c),   L = log sum_c exp(z_c)
  *     d/dz_c = p_c ((1 - e) w_y + e / C sum w) - (1 - e) w_y [c = y] - e / C w_c
  *
  * summed over places and divided by the sum of w_y: PyTorch's definition. Ignored places (target 255) count nowhere and
- * get gradient 0. */
-
-enum { IGNORED = MASK_IGNORE };
+ * get gradient 0. With hard example mining (loss_hardest.c) only the hardest places of a batch count, everything else
+ * stays as it is.
+ *
+ * Where there are places side by side (S > 1) the loops run over blocks of them; plain vectors (S = 1) are handled row
+ * by row.
+ */
+#include "train/loss_places.h"
 
 typedef struct CeRun {
     const LossArgs *args;
@@ -39,47 +19,14 @@ typedef struct CeRun {
     float hard, soft; /* 1 - e, e / C */
     float soft_total; /* e / C * sum of w */
     float factor;     /* of the gradient */
+    int32_t *keys;    /* N,S: how hard a place is; NULL: all count */
+    int32_t cut;      /* those with at least this key count */
 } CeRun;
 
-static float ce_class_weight(const CeRun *r, int64_t c) {
-    return r->w ? r->w[c] : 1.0f;
-}
-
-/* The class of a place; IGNORED; -1 for what is no class. */
-static int32_t ce_target(const LossArgs *args, int64_t place) {
-    int32_t t = args->target_kind == TARGET_MASK ? ((const uint8_t *)args->target)[place]
-                                                 : ((const int32_t *)args->target)[place];
-    if (t == IGNORED) return IGNORED;
-    return t >= 0 && t < args->c ? t : -1;
-}
-
-/* Sum of the weights of the places' classes. A target that is no class makes it NaN: masks and labels are checked where
- * they are read, and if one slips through, a run that stops is better than a place silently dropped. */
-static double ce_weight_span(const void *context, int64_t first, int64_t last) {
-    const CeRun *r = context;
-    int64_t count[4][256] = {{0}}; /* four tables, so that equal neighbours do not wait for each other */
-    if (r->args->target_kind == TARGET_MASK) {
-        const uint8_t *t = r->args->target;
-        int64_t i = first;
-        for (; i + 4 <= last; i += 4) {
-            for (int k = 0; k < 4; k++) count[k][t[i + k]]++;
-        }
-        for (; i < last; i++) count[0][t[i]]++;
-    } else {
-        double sum = 0;
-        for (int64_t i = first; i < last; i++) {
-            int32_t t = ce_target(r->args, i);
-            if (t != IGNORED) sum += t < 0 ? (double)NAN : (double)ce_class_weight(r, t);
-        }
-        return sum;
-    }
-    double sum = 0;
-    for (int c = 0; c < 256; c++) {
-        int64_t n = count[0][c] + count[1][c] + count[2][c] + count[3][c];
-        if (n == 0 || c == IGNORED) continue;
-        sum += c < r->args->c ? (double)n * (double)ce_class_weight(r, c) : (double)NAN;
-    }
-    return sum;
+/* The class of a place; IGNORED, also when it is too easy; NO_CLASS. */
+static int32_t ce_target(const CeRun *r, int64_t place) {
+    if (r->keys && r->keys[place] < r->cut) return IGNORED;
+    return place_class(r->args, place);
 }
 
 /* What a place contributes: its class (-1: none) and the three factors of the formulas above. */
@@ -91,10 +38,10 @@ typedef struct CePlaces {
 
 static void ce_places(const CeRun *r, int64_t first, int n, CePlaces *out) {
     for (int i = 0; i < n; i++) {
-        int32_t t = ce_target(r->args, first + i);
-        bool active = t != IGNORED && t >= 0;
-        out->label[i] = active ? t : -1;
-        out->hard[i] = active ? r->hard * ce_class_weight(r, t) : 0.0f;
+        int32_t t = ce_target(r, first + i);
+        bool active = t != IGNORED && t != NO_CLASS;
+        out->label[i] = active ? t : NO_CLASS;
+        out->hard[i] = active ? r->hard * class_weight(r->args, t) : 0.0f;
         out->active[i] = active ? 1.0f : 0.0f;
     }
 }
@@ -104,18 +51,6 @@ typedef struct CeSums {
     float top[BLOCK], total[BLOCK];     /* largest logit; sum of exp(z - top) */
     float picked[BLOCK], smooth[BLOCK]; /* z_y - top; e / C * sum of w (z - top) */
 } CeSums;
-
-VECTOR_INLINE void ce_tops(CeSums *s, int n, int64_t channels, int64_t stride, const float *restrict z) {
-    for (int i = 0; i < n; i++) {
-        s->top[i] = z[i];
-        s->total[i] = s->picked[i] = s->smooth[i] = 0.0f;
-    }
-    for (int64_t c = 1; c < channels; c++) {
-        const float *zc = z + c * stride;
-#pragma omp simd
-        for (int i = 0; i < n; i++) s->top[i] = zc[i] > s->top[i] ? zc[i] : s->top[i];
-    }
-}
 
 /* Adds channel c to the sums; e (NULL: not wanted) receives exp(z - top). */
 VECTOR_INLINE void ce_add_channel(CeSums *s, const CePlaces *at, int n, int32_t c, float soft, const float *restrict z,
@@ -177,7 +112,8 @@ VECTOR_CLONES
 static double ce_block(const CeRun *r, const CePlaces *at, int n, int64_t channels, int64_t stride,
                        const float *restrict z, float *restrict diff) {
     CeSums s;
-    ce_tops(&s, n, channels, stride, z);
+    block_tops(s.top, n, channels, stride, z);
+    for (int i = 0; i < n; i++) s.total[i] = s.picked[i] = s.smooth[i] = 0.0f;
     for (int64_t c = 0; c < channels; c++) {
         const float soft = r->soft * (r->w ? r->w[c] : 1.0f);
         ce_add_channel(&s, at, n, (int32_t)c, soft, z + c * stride, diff ? diff + c * stride : NULL);
@@ -190,16 +126,13 @@ static double ce_block(const CeRun *r, const CePlaces *at, int n, int64_t channe
 static double ce_blocks_span(const void *context, int64_t first, int64_t last) {
     const CeRun *r = context;
     const LossArgs *args = r->args;
-    int64_t per = blocks_per_sample(args);
     CePlaces at;
     double sum = 0;
     for (int64_t b = first; b < last; b++) {
-        int64_t sample = b / per, place = b % per * BLOCK;
-        int n = (int)(args->s - place < BLOCK ? args->s - place : BLOCK);
-        int64_t offset = sample * args->c * args->s + place;
-        ce_places(r, sample * args->s + place, n, &at);
-        sum += ce_block(r, &at, n, args->c, args->s, args->src + offset,
-                        args->diff_src ? args->diff_src + offset : NULL);
+        PlaceBlock k = place_block(args, b);
+        ce_places(r, k.first, k.n, &at);
+        sum += ce_block(r, &at, k.n, args->c, args->s, args->src + k.offset,
+                        args->diff_src ? args->diff_src + k.offset : NULL);
     }
     return sum;
 }
@@ -239,8 +172,8 @@ static double ce_rows_span(const void *context, int64_t first, int64_t last) {
     double sum = 0;
     for (int64_t i = first; i < last; i++) {
         float *diff = args->diff_src ? args->diff_src + i * args->c : NULL;
-        int32_t y = ce_target(args, i);
-        if (y != IGNORED && y >= 0) {
+        int32_t y = ce_target(r, i);
+        if (y != IGNORED && y != NO_CLASS) {
             sum += ce_row(r, y, args->c, args->src + i * args->c, diff);
         } else if (diff) {
             memset(diff, 0, sizeof *diff * (size_t)args->c);
@@ -249,20 +182,92 @@ static double ce_rows_span(const void *context, int64_t first, int64_t last) {
     return sum;
 }
 
+/* ---- which places count */
+
+/* How hard each place is: the bits of -log p_y, which are ordered as the numbers are; NaN is hardest. */
+VECTOR_CLONES
+static void ce_keys_block(const int32_t *restrict label, int n, int64_t channels, int64_t stride,
+                          const float *restrict z, int32_t *restrict keys) {
+    float top[BLOCK], total[BLOCK] = {0}, others[BLOCK] = {0}, picked[BLOCK] = {0};
+    block_tops(top, n, channels, stride, z);
+    for (int64_t c = 0; c < channels; c++) {
+        const float *zc = z + c * stride;
+        const int32_t own = (int32_t)c;
+#pragma omp simd
+        for (int i = 0; i < n; i++) {
+            float shifted = zc[i] - top[i], e = vm_exp_downf(shifted);
+            total[i] += e;
+            others[i] += label[i] == own ? 0.0f : e;
+            picked[i] = label[i] == own ? shifted : picked[i];
+        }
+    }
+#pragma omp simd
+    for (int i = 0; i < n; i++) {
+        float u = others[i] / total[i]; /* 1 - p_y: two that are nearly right are told apart by it */
+        float l = u * surprise_ratio(u, vm_logf(total[i]) - picked[i]);
+        keys[i] = label[i] >= 0 ? vm_bits(l) & INT32_MAX : -1;
+    }
+}
+
+static double ce_keys_span(const void *context, int64_t first, int64_t last) {
+    const CeRun *r = context;
+    double n_labelled = 0;
+    for (int64_t b = first; b < last; b++) {
+        PlaceBlock k = place_block(r->args, b);
+        int32_t label[BLOCK];
+        for (int i = 0; i < k.n; i++) {
+            int32_t t = place_class(r->args, k.first + i);
+            label[i] = t == IGNORED ? NO_CLASS : t;
+            n_labelled += label[i] >= 0;
+        }
+        ce_keys_block(label, k.n, r->args->c, r->args->s, r->args->src + k.offset, r->keys + k.first);
+    }
+    return n_labelled;
+}
+
+static double ce_kept_weight_span(const void *context, int64_t first, int64_t last) {
+    const CeRun *r = context;
+    double sum = 0;
+    for (int64_t i = first; i < last; i++)
+        if (r->keys[i] >= r->cut) sum += (double)class_weight(r->args, place_class(r->args, i));
+    return sum;
+}
+
+static bool ce_mines(const CrossEntropy *ce) {
+    return ce && (ce->ohem_threshold > 0.0 || ce->ohem_keep > 0.0);
+}
+
+/* Finds what counts; returns its weight. */
+static double ce_choose(CeRun *r, const CrossEntropy *ce) {
+    const LossArgs *args = r->args;
+    r->keys = args->scratch;
+    double labelled = spans_run(args->n * blocks_per_sample(args), blocks_grain(args), ce_keys_span, r);
+    double keep = ce->ohem_keep > 1.0 ? ce->ohem_keep * (double)args->n : ceil(ce->ohem_keep * labelled);
+    int32_t hard = ce->ohem_threshold > 0.0 ? vm_bits((float)-log(ce->ohem_threshold) + 0.0f) : INT32_MAX;
+    r->cut = hardest_cut(r->keys, args->n * args->s, (int64_t)(keep < labelled ? keep : labelled), hard);
+    return spans_run(args->n * args->s, 4 * GRAIN, ce_kept_weight_span, r);
+}
+
+static size_t ce_scratch_bytes(const void *params, int64_t n, int64_t c, int64_t s) {
+    return ce_mines(params) ? sizeof(int32_t) * (size_t)(n * s) : 0;
+}
+
 static void ce_run(const void *params, const LossArgs *args) {
     const CrossEntropy *ce = params;
     const double e = ce ? ce->label_smoothing : 0.0;
     CeRun run = {
         .args = args, .w = args->class_weights, .hard = (float)(1.0 - e), .soft = (float)(e / (double)args->c)};
-    for (int64_t c = 0; c < args->c; c++) run.soft_total += run.soft * ce_class_weight(&run, c);
-    *args->weight = spans_run(args->n * args->s, 4 * GRAIN, ce_weight_span, &run);
+    for (int64_t c = 0; c < args->c; c++) run.soft_total += run.soft * class_weight(args, c);
+    *args->weight = places_weight(args);
+    const bool valid = !isnan(*args->weight);
+    if (valid && ce_mines(ce)) *args->weight = ce_choose(&run, ce);
     run.factor = *args->weight != 0.0 ? (float)((double)args->scale / *args->weight) : 0.0f;
     if (args->s == 1) {
         *args->sum = spans_run(args->n, blocks_grain(args), ce_rows_span, &run);
     } else {
         *args->sum = spans_run(args->n * blocks_per_sample(args), blocks_grain(args), ce_blocks_span, &run);
     }
-    if (isnan(*args->weight)) *args->sum = (double)NAN;
+    if (!valid) *args->sum = (double)NAN;
 }
 
 static const Param ce_params[] = {
@@ -270,6 +275,11 @@ static const Param ce_params[] = {
      "factor of each class: a list, median_frequency or inverse (both from the training split)"},
     {"label_smoothing", PARAM_FLOAT, offsetof(CrossEntropy, label_smoothing), "0", 0, 0.999, NULL,
      "share of the target spread evenly over all classes (Szegedy et al. 2016)"},
+    {"ohem_threshold", PARAM_FLOAT, offsetof(CrossEntropy, ohem_threshold), "0", 0, 1, NULL,
+     "online hard example mining: only places whose class has a probability below this count; usual 0.7; 0: off"},
+    {"ohem_keep", PARAM_FLOAT, offsetof(CrossEntropy, ohem_keep), "0", 0, 1e9, NULL,
+     "but at least so many, the hardest: up to 1 a share of the batch's labelled places, above 1 a number for each "
+     "image; alone: just those"},
     {0}};
 
 const LossKind loss_cross_entropy = {
@@ -281,5 +291,6 @@ const LossKind loss_cross_entropy = {
     .target = TARGET_MASK,
     .target_alt = TARGET_LABEL,
     .takes_softmax = true,
+    .scratch_bytes = ce_scratch_bytes,
     .run = ce_run,
 };
