@@ -1,6 +1,6 @@
 /* test_metric.c - confusion matrix and scores against cases worked by hand and a plain count; error sums. */
 #include "base/rng.h"
-#include "train/metric.h"
+#include "train/evaluate.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -27,7 +27,8 @@ static void worked_by_hand(void **state) {
     assert_true(k[0].precision == 2.0 / 3 && k[1].precision == 1.0 / 2);
     assert_true(k[0].dice == 4.0 / 6 && k[1].dice == 2.0 / 4);
     assert_true(fabs(s.frequency_weighted_iou - (3 * 0.5 + 2.0 / 3) / 5) < 1e-15);
-    assert_true(k[0].pixels == 3 && k[1].pixels == 2);
+    assert_true(k[0].pixels == 3 && k[1].pixels == 2 && k[0].predicted == 3 && k[1].predicted == 2);
+    assert_true(s.mean_precision == (2.0 / 3 + 1.0 / 2) / 2 && s.mean_dice == (4.0 / 6 + 2.0 / 4) / 2);
     confusion_clear(&c);
     confusion_scores(&c, &s, k);
     assert_true(s.pixels == 0 && s.miou == 0 && s.pixel_accuracy == 0 && !k[0].present && !k[0].scored &&
@@ -48,9 +49,45 @@ static void absent_classes(void **state) {
     assert_true(k[0].present && !k[1].present && k[1].scored && k[2].present && !k[3].present && !k[3].scored);
     assert_true(s.miou == 0.6 / 3 && s.mean_accuracy == 0.75 / 2);
     assert_true(k[1].iou == 0 && k[2].iou == 0 && k[3].iou == 0);
+    assert_true(k[2].precision == 0 && k[2].predicted == 0); /* never predicted: 0, not left out */
+    assert_true(s.mean_precision == 0.75 / 3 && fabs(s.mean_dice - 2 * 6.0 / (8 + 8) / 3) < 1e-15);
     confusion_scores(&c, &s, NULL);
     assert_true(s.pixel_accuracy == 0.6);
     confusion_free(&c);
+}
+
+/* Scores of one class by name: a class that has none gives no number. */
+static void class_metrics_by_name(void **state) {
+    ClassScore classes[3] = {
+        {.present = true, .scored = true, .iou = 0.5, .accuracy = 0.6, .precision = 0.7, .dice = 0.8},
+        {.scored = true}, /* only predicted */
+        {0},              /* absent */
+    };
+    Evaluation e = {.task = TASK_SEGMENTATION, .n_classes = 3, .classes = classes};
+    double v = -1;
+    assert_true(evaluation_class_metric(&e, "iou", 0, &v) && v == 0.5);
+    assert_true(evaluation_class_metric(&e, "accuracy", 0, &v) && v == 0.6);
+    assert_true(evaluation_class_metric(&e, "recall", 0, &v) && v == 0.6);
+    assert_true(evaluation_class_metric(&e, "precision", 0, &v) && v == 0.7);
+    assert_true(evaluation_class_metric(&e, "dice", 0, &v) && v == 0.8);
+    v = -1;
+    assert_false(evaluation_class_metric(&e, "f1", 0, &v)); /* classification's name */
+    assert_true(evaluation_class_metric(&e, "iou", 1, &v) && v == 0);
+    v = -1;
+    assert_false(evaluation_class_metric(&e, "recall", 1, &v));
+    assert_false(evaluation_class_metric(&e, "iou", 2, &v));
+    assert_false(evaluation_class_metric(&e, "iou", 3, &v) || evaluation_class_metric(&e, "iou", -1, &v));
+    assert_false(evaluation_class_metric(&e, "miou", 0, &v));
+    e.task = TASK_CLASSIFICATION;
+    assert_true(v == -1 && evaluation_class_metric(&e, "f1", 0, &v) && v == 0.8);
+    assert_false(evaluation_class_metric(&e, "iou", 0, &v));
+    e.task = TASK_RECONSTRUCTION;
+    assert_false(evaluation_class_metric(&e, "accuracy", 0, &v));
+    for (Task task = TASK_RECONSTRUCTION; task <= TASK_CLASSIFICATION; task++) {
+        e.task = task; /* every name of the tables is known */
+        for (const MetricName *m = evaluation_class_metrics(task); m->name; m++)
+            if (strcmp(m->name, "boundary_f1") != 0) assert_true(evaluation_class_metric(&e, m->name, 0, &v));
+    }
 }
 
 static void first_of_equals_and_labels(void **state) {
@@ -158,13 +195,10 @@ static void reconstruction(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(worked_by_hand),
-        cmocka_unit_test(absent_classes),
-        cmocka_unit_test(first_of_equals_and_labels),
-        cmocka_unit_test(counts_are_64_bit),
-        cmocka_unit_test(targets_that_are_no_class),
-        cmocka_unit_test(matches_plain_count),
-        cmocka_unit_test(reconstruction),
+        cmocka_unit_test(worked_by_hand),        cmocka_unit_test(absent_classes),
+        cmocka_unit_test(class_metrics_by_name), cmocka_unit_test(first_of_equals_and_labels),
+        cmocka_unit_test(counts_are_64_bit),     cmocka_unit_test(targets_that_are_no_class),
+        cmocka_unit_test(matches_plain_count),   cmocka_unit_test(reconstruction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ typedef struct Score {
     const char *name;
     double value;
 } Score;
-enum { MAX_SCORES = 8 };
+enum { MAX_SCORES = 16 };
 
 static void list_scores(const Evaluation *e, Score scores[MAX_SCORES]) {
     const SegmentationScore *s = &e->segmentation;
@@ -26,10 +26,14 @@ static void list_scores(const Evaluation *e, Score scores[MAX_SCORES]) {
         scores[n++] = (Score){"mean_accuracy", s->mean_accuracy};
         scores[n++] = (Score){"miou", s->miou};
         scores[n++] = (Score){"frequency_weighted_iou", s->frequency_weighted_iou};
+        scores[n++] = (Score){"mean_precision", s->mean_precision};
+        scores[n++] = (Score){"mean_dice", s->mean_dice};
         break;
     case TASK_CLASSIFICATION:
         scores[n++] = (Score){"accuracy", s->pixel_accuracy};
         scores[n++] = (Score){"mean_accuracy", s->mean_accuracy};
+        scores[n++] = (Score){"mean_precision", s->mean_precision};
+        scores[n++] = (Score){"mean_f1", s->mean_dice};
         break;
     }
     scores[n] = (Score){NULL, 0};
@@ -84,11 +88,50 @@ static const MetricName *metrics_of(Task task) {
 bool evaluation_metric(const Evaluation *e, const char *name, double *value) {
     Score scores[MAX_SCORES];
     list_scores(e, scores);
+    if (strcmp(name, "mean_recall") == 0) name = "mean_accuracy"; /* two names of one score; reports have the second */
     for (const Score *s = scores; s->name; s++)
         if (strcmp(s->name, name) == 0) {
             *value = s->value;
             return true;
         }
+    return false;
+}
+
+const MetricName *evaluation_class_metrics(Task task) {
+    static const MetricName none[] = {{NULL, false}};
+    return task == TASK_SEGMENTATION     ? segmentation_class_metrics
+           : task == TASK_CLASSIFICATION ? classification_class_metrics
+                                         : none;
+}
+
+/* A class's score by name, and whether it has one. */
+typedef struct ClassValue {
+    const char *name;
+    size_t value, has; /* offsets in ClassScore: double, bool */
+} ClassValue;
+static const ClassValue class_values[] = {
+    {"iou", offsetof(ClassScore, iou), offsetof(ClassScore, scored)},
+    {"accuracy", offsetof(ClassScore, accuracy), offsetof(ClassScore, present)},
+    {"recall", offsetof(ClassScore, accuracy), offsetof(ClassScore, present)},
+    {"precision", offsetof(ClassScore, precision), offsetof(ClassScore, scored)},
+    {"dice", offsetof(ClassScore, dice), offsetof(ClassScore, scored)},
+    {"f1", offsetof(ClassScore, dice), offsetof(ClassScore, scored)},
+    {"boundary_f1", offsetof(ClassScore, boundary_f1), offsetof(ClassScore, bounded)},
+};
+
+bool evaluation_class_metric(const Evaluation *e, const char *name, int class_index, double *value) {
+    if (!e->classes || class_index < 0 || class_index >= e->n_classes) return false;
+    const char *score = (const char *)&e->classes[class_index];
+    for (const MetricName *m = evaluation_class_metrics(e->task); m->name; m++) {
+        if (strcmp(m->name, name) != 0) continue;
+        for (size_t i = 0; i < sizeof class_values / sizeof *class_values; i++) {
+            const ClassValue *v = &class_values[i];
+            if (strcmp(v->name, name) != 0) continue;
+            if (!*(const bool *)(score + v->has)) return false;
+            *value = *(const double *)(score + v->value);
+            return true;
+        }
+    }
     return false;
 }
 

@@ -35,6 +35,12 @@ void evaluation_write_json(const Evaluation *e, const char *const *class_names, 
 
 /* The value of a metric by the name a config uses ("miou"); false when the task has no such metric. */
 bool evaluation_metric(const Evaluation *e, const char *name, double *value);
+/* The value for one class of a metric of segmentation_class_metrics or classification_class_metrics; false when there
+ * is no such metric, no such class, or the class has no such score here (ClassScore says when): there is no number to
+ * compare then. */
+bool evaluation_class_metric(const Evaluation *e, const char *name, int class_index, double *value);
+/* The task's metrics of one class (see evaluation_class_metric), ends with name NULL. */
+const MetricName *evaluation_class_metrics(Task task);
 /* Whether a value of the metric is better than the best so far (NaN: none yet). NaN never is. */
 bool evaluation_is_better(const MetricName *metric, double value, double best);
 /* The metric that `train.best` means: its own name, or for "" miou, accuracy or loss by the task. Without evaluations

@@ -127,7 +127,10 @@ void confusion_scores(const Confusion *c, SegmentationScore *out, ClassScore *cl
     for (int k = 0; k < c->n; k++) {
         int64_t targets, predictions, hits = c->count[(int64_t)k * c->n + k];
         margins(c, k, &targets, &predictions);
-        ClassScore score = {.present = targets > 0, .scored = targets > 0 || predictions > 0, .pixels = targets};
+        ClassScore score = {.present = targets > 0,
+                            .scored = targets > 0 || predictions > 0,
+                            .pixels = targets,
+                            .predicted = predictions};
         score.iou = ratio((double)hits, (double)(targets + predictions - hits));
         score.accuracy = ratio((double)hits, (double)targets);
         score.precision = ratio((double)hits, (double)predictions);
@@ -138,12 +141,16 @@ void confusion_scores(const Confusion *c, SegmentationScore *out, ClassScore *cl
         n_scored += score.scored;
         out->mean_accuracy += score.accuracy;
         out->miou += score.iou;
+        out->mean_precision += score.precision;
+        out->mean_dice += score.dice;
         frequency_weighted += (double)targets * score.iou;
         if (classes) classes[k] = score;
     }
     out->pixel_accuracy = ratio((double)right, (double)out->pixels);
     out->mean_accuracy = ratio(out->mean_accuracy, n_present);
     out->miou = ratio(out->miou, n_scored);
+    out->mean_precision = ratio(out->mean_precision, n_scored);
+    out->mean_dice = ratio(out->mean_dice, n_scored);
     out->frequency_weighted_iou = ratio(frequency_weighted, (double)out->pixels);
 }
 
@@ -196,8 +203,16 @@ const MetricName segmentation_metrics[] = {{"loss", false},
                                            {"pixel_accuracy", true},
                                            {"mean_accuracy", true},
                                            {"frequency_weighted_iou", true},
+                                           {"mean_precision", true},
+                                           {"mean_recall", true},
+                                           {"mean_dice", true},
                                            {NULL, false}};
 const MetricName reconstruction_metrics[] = {
     {"loss", false}, {"mse", false}, {"mae", false}, {"squared_error_per_image", false}, {NULL, false}};
 const MetricName classification_metrics[] = {
-    {"loss", false}, {"accuracy", true}, {"mean_accuracy", true}, {NULL, false}};
+    {"loss", false},   {"accuracy", true}, {"mean_accuracy", true}, {"mean_precision", true}, {"mean_recall", true},
+    {"mean_f1", true}, {NULL, false}};
+const MetricName segmentation_class_metrics[] = {{"iou", true},    {"accuracy", true}, {"precision", true},
+                                                 {"recall", true}, {"dice", true},     {NULL, false}};
+const MetricName classification_class_metrics[] = {
+    {"accuracy", true}, {"precision", true}, {"recall", true}, {"f1", true}, {NULL, false}};
