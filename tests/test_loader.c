@@ -192,6 +192,61 @@ static void test_padding(void **state) {
     split_close(split);
 }
 
+/* Pictures of several sizes, in batches of one, each padded for itself; memory that grows and is used again. */
+static void test_any_size(void **state) {
+    const int sizes[5][2] = {{8, 9}, {21, 6}, {3, 40}, {8, 9}, {16, 16}};
+    folder_sub(&dir, "im");
+    folder_sub(&dir, "masks");
+    for (int i = 0; i < 5; i++) {
+        Image image = pattern_image(sizes[i][1], sizes[i][0], 1, 8),
+              mask = pattern_image(sizes[i][1], sizes[i][0], 1, 8);
+        for (size_t p = 0; p < image_bytes(&mask); p++) mask.u8[p] = (uint8_t)((p + (size_t)i) % 3);
+        save_image(folder_file(&dir, arena_printf(arena, "im/%d.png", i)), &image);
+        save_image(folder_file(&dir, arena_printf(arena, "masks/%d.png", i)), &mask);
+        image_free(&image);
+        image_free(&mask);
+    }
+    configure("segmentation", "  kind: folder\n  classes: [a, b, c]\n  train: {images: im, masks: masks}\n");
+    Split *split = open_split();
+    Loader *loader = new_loader(&(LoaderSpec){.split = split, .batch_size = 4, .multiple = 8, .any_size = true});
+    int64_t shape[4], seen = 0;
+    loader_shape(loader, shape);
+    assert_true(shape[0] == 1 && shape[1] == 1 && shape[2] == 0 && shape[3] == 0 && loader_batches(loader) == 5);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        loader_start(loader, epoch, 0, NULL);
+        for (const Batch *b = next(loader); b != NULL; b = next(loader), seen++) {
+            int64_t i = seen % 5;
+            int height = sizes[i][0], width = sizes[i][1];
+            assert_true(b->n == 1 && b->index[0] == i && b->valid_height == height && b->valid_width == width);
+            assert_true(b->height == (height + 7) / 8 * 8 && b->width == (width + 7) / 8 * 8);
+            Sample s;
+            assert_int_equal(split_read(split, i, &s, NULL), OK);
+            for (int y = 0; y < b->height; y++) {
+                for (int x = 0; x < b->width; x++) {
+                    bool inside = y < height && x < width;
+                    int pixel = (y < height ? y : height - 1) * width + (x < width ? x : width - 1);
+                    assert_int_equal(b->mask[y * b->width + x], inside ? s.mask.u8[pixel] : MASK_IGNORE);
+                    assert_float_equal(b->input[y * b->width + x], s.image.u8[pixel] / 255.0F, 1e-7);
+                }
+            }
+            image_free(&s.image);
+            image_free(&s.mask);
+        }
+    }
+    assert_int_equal(seen, 10);
+    loader_free(loader);
+    split_close(split);
+
+    /* one size: batches as ever */
+    configure("reconstruction", "  kind: shapes\n  n: 7\n  height: 8\n  width: 8\n  train: {}\n");
+    split = open_split();
+    loader = new_loader(&(LoaderSpec){.split = split, .batch_size = 4, .multiple = 1, .any_size = true});
+    loader_shape(loader, shape);
+    assert_true(shape[0] == 4 && shape[2] == 8 && shape[3] == 8 && loader_batches(loader) == 2);
+    loader_free(loader);
+    split_close(split);
+}
+
 static void test_augmented(void **state) {
     configure("segmentation",
               "  kind: shapes\n  n: 12\n  height: 40\n  width: 40\n  train: {}\n"
@@ -310,8 +365,8 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_epochs),  TEST(test_batch_stays), TEST(test_restarts),
-        TEST(test_padding), TEST(test_augmented),   TEST(test_errors),
+        TEST(test_epochs),   TEST(test_batch_stays), TEST(test_restarts), TEST(test_padding),
+        TEST(test_any_size), TEST(test_augmented),   TEST(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

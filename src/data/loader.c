@@ -21,6 +21,7 @@ typedef enum SlotState { SLOT_FREE, SLOT_READY, SLOT_HELD } SlotState;
 typedef struct Slot {
     SlotState state;
     Batch batch;
+    size_t room;    /* pixels of a plane that its memory holds */
     int64_t *index; /* batch.index, writable */
     Err code;       /* of preparing it */
 } Slot;
@@ -28,8 +29,7 @@ typedef struct Slot {
 struct Loader {
     LoaderSpec spec;
     int64_t n, n_batches;
-    int channels, height, width;     /* of a sample, before padding */
-    int padded_height, padded_width; /* of the batch */
+    int channels, height, width; /* of a sample, before padding; 0 where they differ */
     const DataConfig *config;
 
     pthread_t thread;
@@ -61,36 +61,71 @@ static void fill_order(Loader *l, int64_t epoch) {
     }
 }
 
-static void place_mask(const Loader *l, const Image *mask, uint8_t *dst) {
-    size_t row = (size_t)l->padded_width, filled = (size_t)l->height * row;
-    if (l->width == l->padded_width) {
+static void place_mask(const Batch *batch, const Image *mask, uint8_t *dst) {
+    size_t row = (size_t)batch->width, width = (size_t)batch->valid_width, filled = (size_t)batch->valid_height * row;
+    if (width == row) {
         memcpy(dst, mask->u8, filled);
     } else {
         memset(dst, MASK_IGNORE, filled);
-        for (size_t y = 0; y < (size_t)l->height; y++)
-            memcpy(dst + y * row, mask->u8 + y * (size_t)l->width, (size_t)l->width);
+        for (size_t y = 0; y < (size_t)batch->valid_height; y++) memcpy(dst + y * row, mask->u8 + y * width, width);
     }
-    memset(dst + filled, MASK_IGNORE, (size_t)l->padded_height * row - filled);
+    memset(dst + filled, MASK_IGNORE, (size_t)batch->height * row - filled);
 }
 
-static Err place(const Loader *l, const Sample *s, int64_t i, int64_t at, Batch *batch, Error *err) {
-    if (s->image.height != l->height || s->image.width != l->width || s->image.channels != l->channels) {
+static int round_up(int value, int64_t multiple) {
+    int64_t m = multiple > 1 ? multiple : 1;
+    return (int)((value + m - 1) / m * m);
+}
+
+/* Memory for the samples of a batch at its size. */
+static Err take_planes(const Loader *l, Slot *slot, Error *err) {
+    size_t n = (size_t)l->spec.batch_size, plane = (size_t)slot->batch.height * (size_t)slot->batch.width;
+    bool has_mask = split_info(l->spec.split)->has_mask;
+    if (plane <= slot->room) return OK;
+    block_free(slot->batch.input);
+    block_free(slot->batch.mask);
+    slot->room = 0;
+    slot->batch.input = block_alloc(n * (size_t)l->channels * plane * sizeof(float));
+    slot->batch.mask = has_mask ? block_alloc(n * plane) : NULL;
+    if (slot->batch.input == NULL || (has_mask && slot->batch.mask == NULL))
+        return err_set(err, ERR_MEMORY,
+                       "no memory for batches of %" PRId64 " samples of %dx%dx%d; set train.batch_size lower",
+                       l->spec.batch_size, l->channels, slot->batch.height, slot->batch.width);
+    slot->room = plane;
+    return OK;
+}
+
+static void set_size(const Loader *l, int height, int width, Batch *batch) {
+    batch->valid_height = height;
+    batch->valid_width = width;
+    batch->height = round_up(height, l->spec.multiple);
+    batch->width = round_up(width, l->spec.multiple);
+}
+
+static Err place(const Loader *l, const Sample *s, int64_t i, int64_t at, Slot *slot, Error *err) {
+    Batch *batch = &slot->batch;
+    if (l->height == 0) { /* sizes differ, and this sample is the batch */
+        set_size(l, s->image.height, s->image.width, batch);
+        TRY(take_planes(l, slot, err));
+    }
+    if (s->image.height != batch->valid_height || s->image.width != batch->valid_width ||
+        s->image.channels != l->channels) {
         char name[NAME_BYTES];
         split_sample_name(l->spec.split, i, name, sizeof name);
         return err_set(err, ERR_DATA, "%s: comes out %d high and %d wide, others %d and %d", name, s->image.height,
                        s->image.width, l->height, l->width);
     }
-    size_t plane = (size_t)l->padded_height * (size_t)l->padded_width;
-    data_normalize_padded(l->config, &s->image, l->padded_height, l->padded_width,
+    size_t plane = (size_t)batch->height * (size_t)batch->width;
+    data_normalize_padded(l->config, &s->image, batch->height, batch->width,
                           batch->input + (size_t)at * (size_t)l->channels * plane);
-    if (batch->mask != NULL) place_mask(l, &s->mask, batch->mask + (size_t)at * plane);
+    if (batch->mask != NULL) place_mask(batch, &s->mask, batch->mask + (size_t)at * plane);
     if (batch->label != NULL) batch->label[at] = s->label;
     return OK;
 }
 
-static Err augment(const Loader *l, const Sample *sample, int64_t i, int64_t epoch, int64_t at, Batch *batch,
+static Err augment(const Loader *l, const Sample *sample, int64_t i, int64_t epoch, int64_t at, Slot *slot,
                    Error *err) {
-    if (augment_is_empty(l->spec.augment)) return place(l, sample, i, at, batch, err);
+    if (augment_is_empty(l->spec.augment)) return place(l, sample, i, at, slot, err);
     Sample changed;
     Err code = augment_apply(l->spec.augment, l->spec.seed, epoch, i, sample, &changed, err);
     if (code != OK) {
@@ -99,18 +134,18 @@ static Err augment(const Loader *l, const Sample *sample, int64_t i, int64_t epo
         err_context(err, "%s", name);
         return code;
     }
-    code = place(l, &changed, i, at, batch, err);
+    code = place(l, &changed, i, at, slot, err);
     image_free(&changed.image);
     image_free(&changed.mask);
     return code;
 }
 
-static Err prepare_sample(Loader *l, int64_t i, int64_t epoch, int64_t at, Batch *batch, Error *err) {
+static Err prepare_sample(Loader *l, int64_t i, int64_t epoch, int64_t at, Slot *slot, Error *err) {
     Sample sample;
-    if (split_peek(l->spec.split, i, &sample)) return augment(l, &sample, i, epoch, at, batch, err);
+    if (split_peek(l->spec.split, i, &sample)) return augment(l, &sample, i, epoch, at, slot, err);
     sample = (Sample){0};
     Err code = split_read(l->spec.split, i, &sample, err);
-    if (code == OK) code = augment(l, &sample, i, epoch, at, batch, err);
+    if (code == OK) code = augment(l, &sample, i, epoch, at, slot, err);
     image_free(&sample.image);
     image_free(&sample.mask);
     return code;
@@ -133,7 +168,7 @@ static Err prepare_batch(Loader *l, Slot *slot, int64_t epoch, int64_t number) {
         int64_t draw = l->order[first + k], i = draw % l->n;
         slot->index[k] = i;
         /* what is drawn again in one epoch is augmented as in another */
-        TRY(prepare_sample(l, i, epoch + draw / l->n * EPOCHS_APART, k, &slot->batch, &l->error));
+        TRY(prepare_sample(l, i, epoch + draw / l->n * EPOCHS_APART, k, slot, &l->error));
     }
     return OK;
 }
@@ -169,11 +204,6 @@ static void *run(void *context) {
 
 /* ---- the consumer ---- */
 
-static int round_up(int value, int64_t multiple) {
-    int64_t m = multiple > 1 ? multiple : 1;
-    return (int)((value + m - 1) / m * m);
-}
-
 static Err take_shape(Loader *l, Error *err) {
     int64_t shape[4];
     split_shape(l->spec.split, shape);
@@ -181,34 +211,29 @@ static Err take_shape(Loader *l, Error *err) {
     l->height = (int)shape[2];
     l->width = (int)shape[3];
     augment_size(l->spec.augment, &l->height, &l->width);
-    if (l->height < 1 || l->width < 1)
-        return err_set(
-            err, ERR_CONFIG,
-            "the pictures differ in size, and a batch needs one: set data.size, and data.fit to resize, crop or "
-            "pad, or let train.augment crop");
-    l->padded_height = round_up(l->height, l->spec.multiple);
-    l->padded_width = round_up(l->width, l->spec.multiple);
+    if (l->height < 1 || l->width < 1) {
+        l->height = l->width = 0;
+        if (!l->spec.any_size)
+            return err_set(err, ERR_CONFIG,
+                           "the pictures differ in size, and a batch needs one: set data.size, and data.fit to resize, "
+                           "crop or pad, or let train.augment crop");
+        l->spec.batch_size = 1;
+    }
+    if (l->spec.batch_size > l->n) l->spec.batch_size = l->n; /* no room for what never comes */
+    l->n_batches = (l->n + l->spec.batch_size - 1) / l->spec.batch_size;
     return OK;
 }
 
 static Err take_slot(Loader *l, Slot *slot, Error *err) {
-    const DatasetInfo *info = split_info(l->spec.split);
-    size_t n = (size_t)l->spec.batch_size, plane = (size_t)l->padded_height * (size_t)l->padded_width;
+    bool has_label = split_info(l->spec.split)->has_label;
+    size_t n = (size_t)l->spec.batch_size;
     slot->index = malloc(n * sizeof *slot->index);
-    slot->batch = (Batch){.index = slot->index,
-                          .height = l->padded_height,
-                          .width = l->padded_width,
-                          .valid_height = l->height,
-                          .valid_width = l->width};
-    slot->batch.input = block_alloc(n * (size_t)l->channels * plane * sizeof(float));
-    if (info->has_mask) slot->batch.mask = block_alloc(n * plane);
-    if (info->has_label) slot->batch.label = malloc(n * sizeof(int32_t));
-    if (slot->index != NULL && slot->batch.input != NULL && (!info->has_mask || slot->batch.mask != NULL) &&
-        (!info->has_label || slot->batch.label != NULL))
-        return OK;
-    return err_set(err, ERR_MEMORY,
-                   "no memory for batches of %" PRId64 " samples of %dx%dx%d; set train.batch_size lower",
-                   l->spec.batch_size, l->channels, l->padded_height, l->padded_width);
+    slot->batch = (Batch){.index = slot->index};
+    if (has_label) slot->batch.label = malloc(n * sizeof(int32_t));
+    if (slot->index == NULL || (has_label && slot->batch.label == NULL))
+        return err_set(err, ERR_MEMORY, "no memory for batches of %" PRId64 " samples", l->spec.batch_size);
+    set_size(l, l->height, l->width, &slot->batch);
+    return take_planes(l, slot, err);
 }
 
 Err loader_new(Loader **out, const LoaderSpec *spec, Error *err) {
@@ -218,8 +243,6 @@ Err loader_new(Loader **out, const LoaderSpec *spec, Error *err) {
     l->spec = *spec;
     l->config = split_config(spec->split);
     l->n = split_info(spec->split)->n;
-    l->n_batches = (l->n + spec->batch_size - 1) / spec->batch_size;
-    if (l->spec.batch_size > l->n) l->spec.batch_size = l->n; /* no room for what never comes */
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->ready, NULL);
@@ -269,8 +292,8 @@ int64_t loader_batches(const Loader *l) {
 void loader_shape(const Loader *l, int64_t shape[4]) {
     shape[0] = l->spec.batch_size;
     shape[1] = l->channels;
-    shape[2] = l->padded_height;
-    shape[3] = l->padded_width;
+    shape[2] = round_up(l->height, l->spec.multiple);
+    shape[3] = round_up(l->width, l->spec.multiple);
 }
 
 double loader_wait_seconds(const Loader *l) {

@@ -30,14 +30,16 @@ typedef struct LoaderSpec {
     Sampler *sampler;       /* whose draws make an epoch; NULL: each sample once. The loader's thread's alone */
     const Augment *augment; /* NULL: none */
     int64_t multiple;       /* pad height and width to multiples of it; 1: no padding */
+    bool any_size;          /* samples may differ in size: then a batch is one sample, of its own size */
 } LoaderSpec;
 
 typedef struct Loader Loader;
-/* All samples must come out at one size (after fitting and augmentation); memory for the two batches is taken here. */
+/* Without any_size all samples must come out at one size (after fitting and augmentation); memory for the two batches
+ * is taken here. With it, and sizes that differ, a batch's memory grows with the samples. */
 Err loader_new(Loader **out, const LoaderSpec *spec, Error *err);
 void loader_free(Loader *loader);                          /* stops the thread */
 int64_t loader_batches(const Loader *loader);              /* in an epoch, the short one included */
-void loader_shape(const Loader *loader, int64_t shape[4]); /* batch_size,C,H,W as delivered */
+void loader_shape(const Loader *loader, int64_t shape[4]); /* batch_size,C,H,W as delivered; H,W 0: they differ */
 
 /* Begin preparing batches first_batch, first_batch + 1 ... of an epoch (numbers from 0). Stops what was under way. */
 Err loader_start(Loader *loader, int64_t epoch, int64_t first_batch, Error *err);

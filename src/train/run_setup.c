@@ -118,6 +118,7 @@ static Err new_loaders(Run *run, Error *err) {
     spec.shuffle = false;
     spec.sampler = NULL;
     spec.augment = NULL;
+    spec.any_size = true;
     Err code = loader_new(&data->val_loader, &spec, err);
     if (code != OK) err_context(err, "data.val");
     return code;
