@@ -4,11 +4,19 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
+
+static void add_scores(Confusion *c, int height, int width, const float *scores, const uint8_t *target) {
+    uint8_t *predicted = malloc((size_t)height * (size_t)width);
+    scores_argmax(c->n, (int64_t)height * width, scores, predicted);
+    assert_int_equal(confusion_add_mask(c, height, width, predicted, target, NULL), OK);
+    free(predicted);
+}
 
 /* 2 classes, 6 pixels:  target 0 0 0 1 1 255, predicted 0 0 1 1 0 1. */
 static void worked_by_hand(void **state) {
@@ -16,8 +24,9 @@ static void worked_by_hand(void **state) {
     assert_int_equal(confusion_new(&c, 2, NULL), OK);
     const float scores[12] = {2, 2, 0, 0, 5, 1, /* class 1: */ 1, 1, 3, 1, 4, 2};
     const uint8_t target[6] = {0, 0, 0, 1, 1, 255};
-    assert_int_equal(confusion_add_mask(&c, 1, 6, scores, target, NULL), OK);
+    add_scores(&c, 1, 6, scores, target);
     assert_true(c.count[0] == 2 && c.count[1] == 1 && c.count[2] == 1 && c.count[3] == 1 && c.ignored == 1);
+    assert_true(c.count[4] == 0 && c.count[5] == 1); /* what was predicted where the target is ignored */
     SegmentationScore s;
     ClassScore k[2];
     confusion_scores(&c, &s, k);
@@ -28,9 +37,11 @@ static void worked_by_hand(void **state) {
     assert_true(k[0].dice == 4.0 / 6 && k[1].dice == 2.0 / 4);
     assert_true(fabs(s.frequency_weighted_iou - (3 * 0.5 + 2.0 / 3) / 5) < 1e-15);
     assert_true(k[0].pixels == 3 && k[1].pixels == 2 && k[0].predicted == 3 && k[1].predicted == 2);
+    assert_true(k[0].images == 1 && k[1].images == 1 && s.ignored == 1);
     assert_true(s.mean_precision == (2.0 / 3 + 1.0 / 2) / 2 && s.mean_dice == (4.0 / 6 + 2.0 / 4) / 2);
     confusion_clear(&c);
     confusion_scores(&c, &s, k);
+    assert_true(c.count[5] == 0 && k[0].images == 0);
     assert_true(s.pixels == 0 && s.miou == 0 && s.pixel_accuracy == 0 && !k[0].present && !k[0].scored &&
                 c.ignored == 0);
     confusion_free(&c);
@@ -90,13 +101,61 @@ static void class_metrics_by_name(void **state) {
     }
 }
 
+/* One class only, all ignored, a class that is never predicted, and one that is predicted alone: numbers, never NaN. */
+static void extremes(void **state) {
+    uint8_t zeros[6] = {0}, ones[6] = {1, 1, 1, 1, 1, 1}, ignored[6] = {255, 255, 255, 255, 255, 255};
+    Confusion c;
+    SegmentationScore s;
+    ClassScore k[2];
+    assert_int_equal(confusion_new(&c, 2, NULL), OK);
+    assert_int_equal(confusion_add_mask(&c, 2, 3, zeros, zeros, NULL), OK); /* one class only */
+    confusion_scores(&c, &s, k);
+    assert_true(s.miou == 1 && s.pixel_accuracy == 1 && s.mean_accuracy == 1 && s.frequency_weighted_iou == 1 &&
+                s.mean_dice == 1 && s.mean_precision == 1 && s.pixels == 6 && k[0].images == 1);
+    assert_true(!k[1].present && !k[1].scored && k[1].images == 0 && k[1].iou == 0);
+    confusion_clear(&c);
+    assert_int_equal(confusion_add_mask(&c, 2, 3, ones, ignored, NULL), OK); /* all ignored */
+    confusion_scores(&c, &s, k);
+    assert_true(s.pixels == 0 && s.ignored == 6 && s.miou == 0 && s.pixel_accuracy == 0 && s.mean_accuracy == 0 &&
+                s.frequency_weighted_iou == 0 && s.mean_dice == 0 && s.mean_precision == 0);
+    assert_true(!k[0].scored && !k[1].scored && !k[1].present && k[1].images == 0);
+    confusion_clear(&c);
+    assert_int_equal(confusion_add_mask(&c, 2, 3, zeros, ones, NULL), OK); /* nothing of the class is found */
+    confusion_scores(&c, &s, k);
+    assert_true(s.miou == 0 && s.pixel_accuracy == 0 && s.mean_accuracy == 0 && s.mean_precision == 0);
+    assert_true(k[1].present && k[1].precision == 0 && k[1].accuracy == 0 && k[1].predicted == 0);
+    assert_true(!k[0].present && k[0].scored && k[0].predicted == 6);
+    assert_int_equal(confusion_add_mask(&c, 2, 3, zeros, zeros, NULL), OK); /* a second picture */
+    confusion_scores(&c, &s, k);
+    assert_true(k[0].images == 1 && k[1].images == 1 && k[0].iou == 0.5 && k[1].iou == 0 && s.miou == 0.25);
+    confusion_free(&c);
+}
+
 static void first_of_equals_and_labels(void **state) {
     Confusion c;
     assert_int_equal(confusion_new(&c, 3, NULL), OK);
     const float scores[12] = {1, 1, 1, 0, 2, 2, -3, -2, -1, 0, 0, 9};
     const int32_t target[4] = {0, 1, 2, 255};
-    assert_int_equal(confusion_add_label(&c, 4, scores, target, NULL), OK);
-    assert_true(c.count[0] == 1 && c.count[4] == 1 && c.count[8] == 1 && c.ignored == 1);
+    for (int i = 0; i < 4; i++) assert_int_equal(confusion_add_label(&c, scores + 3 * i, target[i], NULL), OK);
+    assert_true(c.count[0] == 1 && c.count[4] == 1 && c.count[8] == 1 && c.ignored == 1 && c.count[11] == 1);
+    assert_true(c.images[0] == 1 && c.images[1] == 1 && c.images[2] == 1 && c.top == 3);
+    confusion_free(&c);
+}
+
+/* The label's score is the fifth, the sixth, and one of equals at that border. */
+static void labels_among_the_top(void **state) {
+    Confusion c;
+    SegmentationScore s;
+    assert_int_equal(confusion_new(&c, 7, NULL), OK);
+    const float scores[7] = {6, 5, 5, 3, 2, 2, 0};
+    const int32_t labels[4] = {4, 5, 6, 1};
+    const int64_t top[4] = {1, 1, 1, 2};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(confusion_add_label(&c, scores, labels[i], NULL), OK);
+        assert_true(c.top == top[i]);
+    }
+    confusion_scores(&c, &s, NULL);
+    assert_true(s.top5_accuracy == 0.5 && s.pixel_accuracy == 0 && s.pixels == 4);
     confusion_free(&c);
 }
 
@@ -115,21 +174,24 @@ static void targets_that_are_no_class(void **state) {
     Confusion c;
     static Error err;
     assert_int_equal(confusion_new(&c, 2, NULL), OK);
-    float scores[2 * 2 * 300] = {0};
+    const uint8_t predicted[600] = {0};
     uint8_t mask[600] = {0};
     mask[1] = 1;
     mask[301] = 7;
-    assert_int_equal(confusion_add_mask(&c, 2, 300, scores, mask, &err), ERR_DATA);
-    assert_string_equal(err.text,
-                        "error: mask value 7 at pixel 1 of sample 1 in the batch is no class, there are 2 (0 to "
-                        "1, 255 is ignored)\n");
-    for (int i = 0; i < 4; i++) assert_true(c.count[i] == 0); /* nothing half counted */
-    int32_t labels[2] = {1, -1};
-    err_clear(&err);
-    assert_int_equal(confusion_add_label(&c, 2, scores, labels, &err), ERR_DATA);
-    assert_string_equal(err.text,
-                        "error: label -1 of sample 1 in the batch is no class, there are 2 (0 to 1, 255 is ignored)\n");
-    for (int i = 0; i < 4; i++) assert_true(c.count[i] == 0);
+    assert_int_equal(confusion_add_mask(&c, 2, 300, predicted, mask, &err), ERR_DATA);
+    assert_string_equal(err.text, "error: pixel (1, 1) has value 7, which is no class (0..1) and not ignored\n");
+    for (int i = 0; i < 6; i++) assert_true(c.count[i] == 0); /* nothing half counted */
+    const float scores[2] = {0};
+    const int32_t wrong[3] = {-1, 2, 256};
+    for (int i = 0; i < 3; i++) {
+        char words[80];
+        err_clear(&err);
+        assert_int_equal(confusion_add_label(&c, scores, wrong[i], &err), ERR_DATA);
+        snprintf(words, sizeof words, "error: label %d is no class (0..1) and not ignored\n", wrong[i]);
+        assert_string_equal(err.text, words);
+    }
+    for (int i = 0; i < 6; i++) assert_true(c.count[i] == 0);
+    assert_true(c.images[0] == 0 && c.images[1] == 0 && c.ignored == 0 && c.top == 0);
     confusion_free(&c);
 }
 
@@ -148,7 +210,7 @@ static void matches_plain_count(void **state) {
         for (int64_t i = 0; i < n * s; i++) target[i] = rng_below(&rng, 9) ? (uint8_t)rng_below(&rng, classes) : 255;
         Confusion c;
         assert_int_equal(confusion_new(&c, (int)classes, NULL), OK);
-        assert_int_equal(confusion_add_mask(&c, n, s, scores, target, NULL), OK);
+        for (int64_t i = 0; i < n; i++) add_scores(&c, 1, (int)s, scores + i * classes * s, target + i * s);
         int64_t *want = calloc((size_t)(classes * classes), sizeof *want), ignored = 0;
         for (int64_t i = 0; i < n * s; i++) {
             int64_t best = 0;
@@ -196,7 +258,8 @@ static void reconstruction(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(worked_by_hand),        cmocka_unit_test(absent_classes),
-        cmocka_unit_test(class_metrics_by_name), cmocka_unit_test(first_of_equals_and_labels),
+        cmocka_unit_test(class_metrics_by_name), cmocka_unit_test(extremes),
+        cmocka_unit_test(labels_among_the_top),  cmocka_unit_test(first_of_equals_and_labels),
         cmocka_unit_test(counts_are_64_bit),     cmocka_unit_test(targets_that_are_no_class),
         cmocka_unit_test(matches_plain_count),   cmocka_unit_test(reconstruction),
     };

@@ -28,9 +28,11 @@ static void list_scores(const Evaluation *e, Score scores[MAX_SCORES]) {
         scores[n++] = (Score){"frequency_weighted_iou", s->frequency_weighted_iou};
         scores[n++] = (Score){"mean_precision", s->mean_precision};
         scores[n++] = (Score){"mean_dice", s->mean_dice};
+        if (s->bounded) scores[n++] = (Score){"boundary_f1", s->boundary_f1};
         break;
     case TASK_CLASSIFICATION:
         scores[n++] = (Score){"accuracy", s->pixel_accuracy};
+        scores[n++] = (Score){"top5_accuracy", s->top5_accuracy};
         scores[n++] = (Score){"mean_accuracy", s->mean_accuracy};
         scores[n++] = (Score){"mean_precision", s->mean_precision};
         scores[n++] = (Score){"mean_f1", s->mean_dice};
@@ -40,19 +42,21 @@ static void list_scores(const Evaluation *e, Score scores[MAX_SCORES]) {
 }
 
 static void write_classes(const Evaluation *e, const char *const *class_names, Json *json) {
+    json_int(json, "ignored", e->segmentation.ignored);
     json_open_object(json, "per_class");
     for (int i = 0; i < e->n_classes; i++) {
         const ClassScore *c = &e->classes[i];
         json_open_object(json, class_names[i]);
-        if (c->scored)
-            json_float(json, "iou", c->iou);
-        else
-            json_null(json, "iou");
-        if (c->present)
-            json_float(json, "accuracy", c->accuracy);
-        else
-            json_null(json, "accuracy");
-        json_int(json, "pixels", c->pixels);
+        if (e->task == TASK_SEGMENTATION) json_int(json, "pixels", c->pixels);
+        json_int(json, "images", c->images);
+        json_bool(json, "absent", !c->present);
+        for (const MetricName *m = evaluation_class_metrics(e->task); m->name; m++) {
+            double value;
+            if (evaluation_class_metric(e, m->name, i, &value))
+                json_float(json, m->name, value);
+            else if (e->segmentation.bounded || strcmp(m->name, "boundary_f1") != 0)
+                json_null(json, m->name);
+        }
         json_close(json);
     }
     json_close(json);

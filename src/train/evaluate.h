@@ -19,6 +19,8 @@ typedef struct Evaluation {
     SegmentationScore segmentation; /* segmentation; classification uses pixel_accuracy as accuracy */
     int n_classes;
     ClassScore *classes;                      /* n_classes, arena */
+    const int64_t *confusion;                 /* Confusion.count: n_classes + 1 rows of n_classes, arena */
+    double boundary_tolerance;                /* share of the diagonal that boundary_f1 is for */
     double mse, mae, squared_error_per_image; /* reconstruction, in 0..1 scale */
     double seconds;
 } Evaluation;
@@ -26,11 +28,11 @@ typedef struct Evaluation {
 /* The terms of a loss of several as a member "terms":{NAME:VALUE}; nothing for one alone. */
 void loss_parts_write_json(int n, const LossPart *parts, Json *json);
 
-/* Write the scores as members of the object that is open in `json`:
- * reconstruction "loss","mse","mae","squared_error_per_image","images"; segmentation "loss","pixel_accuracy",
- * "mean_accuracy","miou","frequency_weighted_iou","images"; classification "loss","accuracy","images".
- * A loss of several terms also gives "terms":{NAME:VALUE}. class_names not NULL: also
- * "per_class":{NAME:{"iou","accuracy","pixels"}}, null where a class has no score. */
+/* Write the scores as members of the object that is open in `json`: the task's metrics by name ("loss", "miou" ...),
+ * boundary_f1 where it was computed, and "images". A loss of several terms also gives "terms":{NAME:VALUE}. class_names
+ * not NULL, as for a report: also "ignored", the pixels (or labels) that were left out, and "per_class":{NAME:{...}}
+ * with "pixels" (segmentation), "images", "absent" (true: not in the targets) and each metric of one class, null where
+ * the class has no such score. */
 void evaluation_write_json(const Evaluation *e, const char *const *class_names, Json *json);
 
 /* The value of a metric by the name a config uses ("miou"); false when the task has no such metric. */
@@ -39,7 +41,7 @@ bool evaluation_metric(const Evaluation *e, const char *name, double *value);
  * is no such metric, no such class, or the class has no such score here (ClassScore says when): there is no number to
  * compare then. */
 bool evaluation_class_metric(const Evaluation *e, const char *name, int class_index, double *value);
-/* The task's metrics of one class (see evaluation_class_metric), ends with name NULL. */
+/* The metrics of one class that this task has; ends with name NULL. */
 const MetricName *evaluation_class_metrics(Task task);
 /* Whether a value of the metric is better than the best so far (NaN: none yet). NaN never is. */
 bool evaluation_is_better(const MetricName *metric, double value, double best);

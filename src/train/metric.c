@@ -12,31 +12,25 @@ enum { IGNORED = 255, BLOCK = 256, GRAIN = 32768 };
 Err confusion_new(Confusion *out, int n_classes, Error *err) {
     assert(n_classes > 0);
     *out = (Confusion){.n = n_classes};
-    out->count = calloc((size_t)n_classes * (size_t)n_classes, sizeof *out->count);
-    if (!out->count) return err_set(err, ERR_MEMORY, "no memory for a confusion matrix of %d classes", n_classes);
-    return OK;
+    size_t n = (size_t)n_classes;
+    out->count = calloc((n + 1) * n, sizeof *out->count);
+    out->images = calloc(n, sizeof *out->images);
+    if (out->count && out->images) return OK;
+    confusion_free(out);
+    return err_set(err, ERR_MEMORY, "no memory for a confusion matrix of %d classes", n_classes);
 }
 
 void confusion_free(Confusion *c) {
     free(c->count);
+    free(c->images);
     *c = (Confusion){0};
 }
 
 void confusion_clear(Confusion *c) {
-    memset(c->count, 0, sizeof *c->count * (size_t)c->n * (size_t)c->n);
-    c->ignored = 0;
-}
-
-static Err no_class(const Confusion *c, int64_t value, int64_t sample, int64_t place, int64_t s, Error *err) {
-    if (s == 1) {
-        return err_set(err, ERR_DATA,
-                       "label %lld of sample %lld in the batch is no class, there are %d (0 to %d, 255 is ignored)",
-                       (long long)value, (long long)sample, c->n, c->n - 1);
-    }
-    return err_set(
-        err, ERR_DATA,
-        "mask value %lld at pixel %lld of sample %lld in the batch is no class, there are %d (0 to %d, 255 is ignored)",
-        (long long)value, (long long)place, (long long)sample, c->n, c->n - 1);
+    size_t n = (size_t)c->n;
+    memset(c->count, 0, sizeof *c->count * (n + 1) * n);
+    memset(c->images, 0, sizeof *c->images * n);
+    c->ignored = c->top = 0;
 }
 
 /* The first channel with the largest score, for n neighbouring places; channels are `stride` apart. */
@@ -68,41 +62,39 @@ void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_
     }
 }
 
-Err confusion_add_mask(Confusion *c, int64_t n, int64_t s, const float *scores, const uint8_t *target, Error *err) {
-    for (int64_t i = 0; i < n * s; i++) { /* all is checked before anything is counted */
-        if (target[i] >= c->n && target[i] != IGNORED) return no_class(c, target[i], i / s, i % s, s, err);
+Err confusion_add_mask(Confusion *c, int height, int width, const uint8_t *predicted, const uint8_t *target,
+                       Error *err) {
+    int64_t n = (int64_t)height * width;
+    for (int64_t i = 0; i < n; i++) { /* all is checked before anything is counted */
+        if (target[i] >= c->n && target[i] != IGNORED)
+            return err_set(err, ERR_DATA, "pixel (%lld, %lld) has value %d, which is no class (0..%d) and not ignored",
+                           (long long)(i % width), (long long)(i / width), target[i], c->n - 1);
     }
-    int32_t best[BLOCK];
-    for (int64_t sample = 0; sample < n; sample++) {
-        for (int64_t first = 0; first < s; first += BLOCK) {
-            int count = (int)(s - first < BLOCK ? s - first : BLOCK);
-            argmax_block(count, c->n, s, scores + sample * c->n * s + first, best);
-            const uint8_t *t = target + sample * s + first;
-            for (int i = 0; i < count; i++) {
-                if (t[i] == IGNORED) {
-                    c->ignored++;
-                } else {
-                    c->count[(int64_t)t[i] * c->n + best[i]]++;
-                }
-            }
-        }
+    bool holds[256] = {false};
+    for (int64_t i = 0; i < n; i++) {
+        assert(predicted[i] < c->n);
+        int row = target[i] == IGNORED ? c->n : target[i];
+        c->count[(int64_t)row * c->n + predicted[i]]++;
+        holds[target[i]] = true;
+        c->ignored += target[i] == IGNORED;
     }
+    for (int k = 0; k < c->n; k++) c->images[k] += holds[k];
     return OK;
 }
 
-Err confusion_add_label(Confusion *c, int64_t n, const float *scores, const int32_t *target, Error *err) {
-    for (int64_t i = 0; i < n; i++) {
-        if ((target[i] < 0 || target[i] >= c->n) && target[i] != IGNORED) return no_class(c, target[i], i, 0, 1, err);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        if (target[i] == IGNORED) {
-            c->ignored++;
-            continue;
-        }
-        int32_t best = 0;
-        argmax_block(1, c->n, 1, scores + i * c->n, &best);
-        c->count[(int64_t)target[i] * c->n + best]++;
-    }
+Err confusion_add_label(Confusion *c, const float *scores, int32_t label, Error *err) {
+    bool ignored = label == IGNORED;
+    if (!ignored && (label < 0 || label >= c->n))
+        return err_set(err, ERR_DATA, "label %d is no class (0..%d) and not ignored", label, c->n - 1);
+    int32_t best = 0;
+    argmax_block(1, c->n, 1, scores, &best);
+    c->count[(int64_t)(ignored ? c->n : label) * c->n + best]++;
+    c->ignored += ignored;
+    if (ignored) return OK;
+    int before = 0;
+    for (int k = 0; k < c->n; k++) before += scores[k] > scores[label] || (scores[k] == scores[label] && k < label);
+    c->top += before < TOP_CLASSES;
+    c->images[label]++;
     return OK;
 }
 
@@ -110,7 +102,7 @@ static double ratio(double part, double whole) {
     return whole > 0 ? part / whole : 0.0;
 }
 
-/* Targets and predictions of class k. */
+/* Targets and predictions of class k, where the target is not ignored. */
 static void margins(const Confusion *c, int k, int64_t *targets, int64_t *predictions) {
     *targets = *predictions = 0;
     for (int i = 0; i < c->n; i++) {
@@ -127,7 +119,8 @@ void confusion_scores(const Confusion *c, SegmentationScore *out, ClassScore *cl
     for (int k = 0; k < c->n; k++) {
         int64_t targets, predictions, hits = c->count[(int64_t)k * c->n + k];
         margins(c, k, &targets, &predictions);
-        ClassScore score = {.present = targets > 0,
+        ClassScore score = {.images = c->images[k],
+                            .present = targets > 0,
                             .scored = targets > 0 || predictions > 0,
                             .pixels = targets,
                             .predicted = predictions};
@@ -146,6 +139,8 @@ void confusion_scores(const Confusion *c, SegmentationScore *out, ClassScore *cl
         frequency_weighted += (double)targets * score.iou;
         if (classes) classes[k] = score;
     }
+    out->ignored = c->ignored;
+    out->top5_accuracy = ratio((double)c->top, (double)out->pixels);
     out->pixel_accuracy = ratio((double)right, (double)out->pixels);
     out->mean_accuracy = ratio(out->mean_accuracy, n_present);
     out->miou = ratio(out->miou, n_scored);
@@ -206,6 +201,7 @@ const MetricName segmentation_metrics[] = {{"loss", false},
                                            {"mean_precision", true},
                                            {"mean_recall", true},
                                            {"mean_dice", true},
+                                           {"boundary_f1", true},
                                            {NULL, false}};
 const MetricName reconstruction_metrics[] = {
     {"loss", false}, {"mse", false}, {"mae", false}, {"squared_error_per_image", false}, {NULL, false}};
@@ -213,6 +209,7 @@ const MetricName classification_metrics[] = {
     {"loss", false},   {"accuracy", true}, {"mean_accuracy", true}, {"mean_precision", true}, {"mean_recall", true},
     {"mean_f1", true}, {NULL, false}};
 const MetricName segmentation_class_metrics[] = {{"iou", true},    {"accuracy", true}, {"precision", true},
-                                                 {"recall", true}, {"dice", true},     {NULL, false}};
+                                                 {"recall", true}, {"dice", true},     {"boundary_f1", true},
+                                                 {NULL, false}};
 const MetricName classification_class_metrics[] = {
     {"accuracy", true}, {"precision", true}, {"recall", true}, {"f1", true}, {NULL, false}};

@@ -1,5 +1,5 @@
 /* metric.h - scores from 64-bit counts: one confusion matrix for segmentation and classification, error sums for
- * reconstruction. */
+ * reconstruction. Nothing here is ever NaN: what has no value says so. */
 #ifndef SANDGLASS_TRAIN_METRIC_H
 #define SANDGLASS_TRAIN_METRIC_H
 
@@ -8,10 +8,13 @@
 #include <stdint.h>
 
 typedef struct Confusion {
-    int n;          /* classes */
-    int64_t *count; /* n * n: [target][predicted] */
-    int64_t ignored;
+    int n;           /* classes */
+    int64_t *count;  /* n + 1 rows of n: [target][predicted]; in row n what was predicted where the target is ignored */
+    int64_t *images; /* n: pictures that hold the class in their target; of labels: samples */
+    int64_t ignored; /* pixels (labels) without a class */
+    int64_t top;     /* labels among the TOP_CLASSES classes with the highest scores */
 } Confusion;
+enum { TOP_CLASSES = 5 };
 
 /* Predicted class at each place: argmax over C of scores C,S, the first of equals. channels at most 256. */
 void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_t *classes);
@@ -19,10 +22,13 @@ void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_
 Err confusion_new(Confusion *out, int n_classes, Error *err);
 void confusion_free(Confusion *c);
 void confusion_clear(Confusion *c);
-/* Predicted classes from scores N,C,S. target uint8_t N,S with 255 ignored (labels in
- * int32_t N: see below). A target that is no class is an error, never dropped. */
-Err confusion_add_mask(Confusion *c, int64_t n, int64_t s, const float *scores, const uint8_t *target, Error *err);
-Err confusion_add_label(Confusion *c, int64_t n, const float *scores, const int32_t *target, Error *err);
+/* Count one picture: predicted H,W classes, target H,W classes and 255 for ignored. A target that is no class is an
+ * error that says at which pixel, never dropped: then nothing of the picture is counted. */
+Err confusion_add_mask(Confusion *c, int height, int width, const uint8_t *predicted, const uint8_t *target,
+                       Error *err);
+/* Count one sample of a classification: n scores, label 0..n-1, or 255 for ignored. Of equal scores the class with the
+ * lower number comes first. */
+Err confusion_add_label(Confusion *c, const float *scores, int32_t label, Error *err);
 
 /* Of one class, with tp, fp, fn its pixels that are hit, wrongly predicted and missed:
  *
@@ -46,8 +52,10 @@ typedef struct ClassScore {
  * frequency_weighted_iou = sum of pixels * iou / sum of pixels. */
 typedef struct SegmentationScore {
     double pixel_accuracy, mean_accuracy, miou, frequency_weighted_iou, mean_precision, mean_dice, boundary_f1;
-    bool bounded; /* boundary_f1 was wanted */
-    int64_t pixels;
+    bool bounded;         /* boundary_f1 was wanted */
+    double top5_accuracy; /* classification: labels among the TOP_CLASSES highest scores */
+    int64_t pixels;       /* with a class in the target */
+    int64_t ignored;
 } SegmentationScore;
 /* All but boundary_f1. classes: c->n entries, or NULL. */
 void confusion_scores(const Confusion *c, SegmentationScore *out, ClassScore *classes);

@@ -81,8 +81,20 @@ Err net_part(Net *net, const NetPart *part, Shape input, Program **out, const ch
  * before the Net. */
 Err net_compile(Net *net, CompileSpec spec, Program **out, Error *err);
 
-/* Evaluate a split of the experiment's data, or a loader that is open already (its epoch 0). Stops with ERR_STOPPED
- * when events->stop becomes non-zero. events may be NULL; at: where training is, for the progress line, or NULL. */
+/* What an evaluation is to do. */
+typedef struct EvaluateSpec {
+    const char *split;         /* of the experiment's data */
+    bool boundary;             /* compute boundary_f1 (boundary.h) too; only segmentation has one */
+    double boundary_tolerance; /* for it: share of the diagonal */
+    const TrainEvents *events; /* progress and stop; may be NULL */
+} EvaluateSpec;
+/* Evaluate a split: each sample once, as the data's config fits it. Where pictures differ in size, they go through the
+ * network one by one, each at its own size. A target that is no class is an error that names the picture. Stops with
+ * ERR_STOPPED when events->stop becomes non-zero. */
+Err net_evaluate_split(Net *net, const EvaluateSpec *spec, Evaluation *out, Arena *arena, Error *err);
+/* The same with what training computes: boundary_f1 only where train.best asks for it, at the paper's tolerance. Of a
+ * split by name, or of a loader that is open already (its epoch 0). events may be NULL; at: where training is, for the
+ * progress line, or NULL. */
 Err net_evaluate(Net *net, const char *split, const TrainEvents *events, Evaluation *out, Arena *arena, Error *err);
 Err net_evaluate_loader(Net *net, const Split *split, Loader *loader, const TrainEvents *events, const Progress *at,
                         Evaluation *out, Arena *arena, Error *err);

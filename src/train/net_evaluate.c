@@ -1,13 +1,21 @@
 /* net_evaluate.c - the scores of a split: every sample once through an inference program. See net.h. */
 #include "base/clock.h"
+#include "train/boundary.h"
 #include "train/net.h"
+
+#include <string.h>
 
 /* What an evaluation collects. */
 typedef struct Scorer {
     Task task;
+    const Split *split;
     const DataConfig *data;
     LossTotal loss;
     Confusion confusion;
+    Boundary *boundary; /* NULL: not wanted */
+    double boundary_tolerance;
+    uint8_t *classes[2]; /* predicted and target of one picture without padding; each classes_room */
+    size_t classes_room;
     ReconstructionSum reconstruction;
     int64_t images;
     float *scaled[2]; /* output and target in 0..1 scale without padding, where they are not so; each scaled_floats */
@@ -50,6 +58,66 @@ static Err score_reconstruction(Scorer *s, const Batch *batch, int64_t channels,
     return OK;
 }
 
+/* The network's scores have to be n_classes for each of so many places of a sample. */
+static Err check_scores(const Scorer *s, const Batch *batch, int64_t places, Shape shape, Error *err) {
+    if (shape_size(shape) == batch->n * s->confusion.n * places) return OK;
+    char text[SHAPE_TEXT_BYTES];
+    return err_set(err, ERR_CONFIG, "the network's output is %s, not a score for each of %d classes %s",
+                   shape_text(shape, text), s->confusion.n, places > 1 ? "at each pixel" : "for each sample");
+}
+
+static Err name_sample(const Scorer *s, const Batch *batch, int64_t k, Err code, Error *err) {
+    if (code != ERR_DATA) return code;
+    char name[1024];
+    split_sample_name(s->split, batch->index[k], name, sizeof name);
+    return err_context(err, "%s", name);
+}
+
+static Err score_labels(Scorer *s, const Batch *batch, const float *output, Shape shape, Error *err) {
+    TRY(check_scores(s, batch, 1, shape, err));
+    for (int64_t k = 0; k < batch->n; k++) {
+        Err code = confusion_add_label(&s->confusion, output + k * s->confusion.n, batch->label[k], err);
+        if (code != OK) return name_sample(s, batch, k, code, err);
+    }
+    return OK;
+}
+
+/* The upper left valid_height x valid_width of a plane of the batch's size, without gaps. dst may be src. */
+static void cut_padding(const Batch *batch, const uint8_t *src, uint8_t *dst) {
+    for (int y = 0; y < batch->valid_height; y++, src += batch->width, dst += batch->valid_width)
+        memmove(dst, src, (size_t)batch->valid_width);
+}
+
+static Err score_mask(Scorer *s, const Batch *batch, int64_t k, const float *output, Error *err) {
+    int64_t plane = (int64_t)batch->height * batch->width;
+    int height = batch->valid_height, width = batch->valid_width;
+    uint8_t *predicted = s->classes[0], *target = s->classes[1];
+    scores_argmax(s->confusion.n, plane, output + k * s->confusion.n * plane, predicted);
+    cut_padding(batch, predicted, predicted);
+    cut_padding(batch, batch->mask + k * plane, target);
+    TRY(confusion_add_mask(&s->confusion, height, width, predicted, target, err));
+    return s->boundary ? boundary_add(s->boundary, height, width, predicted, target, err) : OK;
+}
+
+static Err score_masks(Scorer *s, const Batch *batch, const float *output, Shape shape, Error *err) {
+    size_t plane = (size_t)batch->height * (size_t)batch->width;
+    TRY(check_scores(s, batch, (int64_t)plane, shape, err));
+    if (s->classes_room < plane) {
+        s->classes_room = 0;
+        for (int i = 0; i < 2; i++) {
+            block_free(s->classes[i]);
+            s->classes[i] = block_alloc(plane);
+        }
+        if (!s->classes[0] || !s->classes[1]) return err_set(err, ERR_MEMORY, "no memory for %zu pixels", plane);
+        s->classes_room = plane;
+    }
+    for (int64_t k = 0; k < batch->n; k++) {
+        Err code = score_mask(s, batch, k, output, err);
+        if (code != OK) return name_sample(s, batch, k, code, err);
+    }
+    return OK;
+}
+
 static Err score_batch(Scorer *s, Net *net, const Program *program, const Batch *batch, int64_t channels, Error *err) {
     const char *name = net_output_name(net);
     const float *output = program_read(program, name);
@@ -60,10 +128,9 @@ static Err score_batch(Scorer *s, Net *net, const Program *program, const Batch 
     case TASK_RECONSTRUCTION:
         return score_reconstruction(s, batch, channels, output, shape, err);
     case TASK_CLASSIFICATION:
-        return confusion_add_label(&s->confusion, batch->n, output, batch->label, err);
+        return score_labels(s, batch, output, shape, err);
     default:
-        return confusion_add_mask(&s->confusion, batch->n, (int64_t)batch->height * batch->width, output, batch->mask,
-                                  err);
+        return score_masks(s, batch, output, shape, err);
     }
 }
 
@@ -82,6 +149,11 @@ static void finish_scores(const Scorer *s, const Net *net, Evaluation *out, Aren
     out->n_classes = s->confusion.n;
     out->classes = ARENA_ARRAY(arena, ClassScore, s->confusion.n);
     confusion_scores(&s->confusion, &out->segmentation, out->classes);
+    size_t n = (size_t)s->confusion.n;
+    out->confusion = arena_copy(arena, s->confusion.count, (n + 1) * n * sizeof *s->confusion.count);
+    if (!s->boundary) return;
+    boundary_scores(s->boundary, &out->segmentation, out->classes);
+    out->boundary_tolerance = s->boundary_tolerance;
 }
 
 static Err check_targets(const Net *net, const Batch *batch, Error *err) {
@@ -107,6 +179,7 @@ static Err score_all(Net *net, Loader *loader, const TrainEvents *events, const 
         if (!batch) return OK;
         if (events && events->stop && *events->stop) return err_set(err, ERR_STOPPED, "stopped");
         TRY(check_targets(net, batch, err));
+        TRY(net_check_size(net, batch->height, batch->width, err));
         Shape input;
         Program *program;
         TRY(net_input_shape(net_graph(net), batch->n, shape[1], batch->height, batch->width, &input, err));
@@ -128,44 +201,74 @@ static Err score_all(Net *net, Loader *loader, const TrainEvents *events, const 
     }
 }
 
-Err net_evaluate_loader(Net *net, const Split *split, Loader *loader, const TrainEvents *events, const Progress *at,
-                        Evaluation *out, Arena *arena, Error *err) {
-    Scorer s = {.task = net_experiment(net)->task, .data = split_config(split)};
-    if (s.task != TASK_RECONSTRUCTION) TRY(confusion_new(&s.confusion, net_data(net)->n_classes, err));
+/* An evaluation of what a loader gives; of spec, not the split's name. */
+static Err evaluate_loader(Net *net, const Split *split, Loader *loader, const EvaluateSpec *spec, const Progress *at,
+                           Evaluation *out, Arena *arena, Error *err) {
+    Scorer s = {.task = net_experiment(net)->task,
+                .split = split,
+                .data = split_config(split),
+                .boundary_tolerance = spec->boundary_tolerance};
+    int n = net_data(net)->n_classes;
     double began = clock_seconds();
-    Err code = score_all(net, loader, events, at, &s, err);
+    Err code = s.task == TASK_RECONSTRUCTION ? OK : confusion_new(&s.confusion, n, err);
+    if (code == OK && s.task == TASK_SEGMENTATION && spec->boundary)
+        code = boundary_new(&s.boundary, n, spec->boundary_tolerance, err);
+    if (code == OK) code = score_all(net, loader, spec->events, at, &s, err);
     if (code == OK) {
         finish_scores(&s, net, out, arena);
         out->seconds = clock_seconds() - began;
     }
-    if (s.task != TASK_RECONSTRUCTION) confusion_free(&s.confusion);
-    block_free(s.scaled[0]);
-    block_free(s.scaled[1]);
+    confusion_free(&s.confusion);
+    boundary_free(s.boundary);
+    for (int i = 0; i < 2; i++) {
+        block_free(s.scaled[i]);
+        block_free(s.classes[i]);
+    }
     return code;
 }
 
-static Err evaluate_split(Net *net, Split *split, const TrainEvents *events, Evaluation *out, Arena *arena,
-                          Error *err) {
+static Err evaluate_split(Net *net, Split *split, const EvaluateSpec *spec, Evaluation *out, Arena *arena, Error *err) {
     int has = split_config(split)->n_classes, wanted = net_data(net)->n_classes;
     if (net_experiment(net)->task != TASK_RECONSTRUCTION && has != wanted)
         return err_set(err, ERR_DATA, "the data has %d classes, the network %d", has, wanted);
-    LoaderSpec spec = {.split = split,
-                       .batch_size = net_experiment(net)->train.batch_size,
-                       .multiple = net_stride(net) > 0 ? net_stride(net) : 1};
+    LoaderSpec loading = {.split = split,
+                          .batch_size = net_experiment(net)->train.batch_size,
+                          .multiple = net_stride(net) > 0 ? net_stride(net) : 1,
+                          .any_size = true};
     Loader *loader = NULL;
-    TRY(loader_new(&loader, &spec, err));
-    Err code = net_evaluate_loader(net, split, loader, events, NULL, out, arena, err);
+    TRY(loader_new(&loader, &loading, err));
+    Err code = evaluate_loader(net, split, loader, spec, NULL, out, arena, err);
     loader_free(loader);
     return code;
 }
 
-Err net_evaluate(Net *net, const char *split_name, const TrainEvents *events, Evaluation *out, Arena *arena,
-                 Error *err) {
-    if (!split_exists(net_experiment(net), split_name))
-        return err_set(err, ERR_CONFIG, "the data has no split '%s'", split_name);
+Err net_evaluate_split(Net *net, const EvaluateSpec *spec, Evaluation *out, Arena *arena, Error *err) {
+    if (!split_exists(net_experiment(net), spec->split))
+        return err_set(err, ERR_CONFIG, "the data has no split '%s'", spec->split);
     Split *split = NULL;
-    TRY(split_open(&split, net_experiment(net), split_name, err));
-    Err code = evaluate_split(net, split, events, out, arena, err);
+    TRY(split_open(&split, net_experiment(net), spec->split, err));
+    Err code = evaluate_split(net, split, spec, out, arena, err);
     split_close(split);
     return code;
+}
+
+/* What an evaluation in training computes: "boundary_f1" or "boundary_f1:CLASS" in train.best asks for edges. */
+static EvaluateSpec training_spec(const Net *net, const char *split, const TrainEvents *events) {
+    static const char name[] = "boundary_f1";
+    const char *best = net_experiment(net)->train.best;
+    size_t length = sizeof name - 1;
+    bool boundary = best && strncmp(best, name, length) == 0 && (best[length] == '\0' || best[length] == ':');
+    return (EvaluateSpec){
+        .split = split, .boundary = boundary, .boundary_tolerance = BOUNDARY_TOLERANCE, .events = events};
+}
+
+Err net_evaluate(Net *net, const char *split, const TrainEvents *events, Evaluation *out, Arena *arena, Error *err) {
+    EvaluateSpec spec = training_spec(net, split, events);
+    return net_evaluate_split(net, &spec, out, arena, err);
+}
+
+Err net_evaluate_loader(Net *net, const Split *split, Loader *loader, const TrainEvents *events, const Progress *at,
+                        Evaluation *out, Arena *arena, Error *err) {
+    EvaluateSpec spec = training_spec(net, NULL, events);
+    return evaluate_loader(net, split, loader, &spec, at, out, arena, err);
 }
