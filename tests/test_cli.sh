@@ -278,8 +278,37 @@ in_err "train.max_seconds is over; to go on:"
 run 0 eval runs/net --json
 json_has loss pixel_accuracy mean_accuracy miou per_class.triangle.iou per_class.triangle.accuracy \
     per_class.triangle.pixels images
+json_has frequency_weighted_iou mean_precision mean_dice boundary_f1 per_class.triangle.images \
+    per_class.triangle.precision per_class.triangle.recall per_class.triangle.dice per_class.triangle.boundary_f1 \
+    confusion.0.0 ignored
+json_is boundary_tolerance 0.0075
+json_is per_class.triangle.absent false
+json_is files.0 runs/net/eval/val/scores.csv
+json_is files.3 runs/net/eval/val/scores.json
+cmp -s out runs/net/eval/val/scores.json || fail "eval --json and scores.json differ"
+for file in scores.csv confusion.csv confusion.png; do
+    [ -s runs/net/eval/val/$file ] || fail "eval left no $file"
+done
+head -n 1 runs/net/eval/val/scores.csv |
+    grep -qx 'class,pixels,images,absent,iou,accuracy,precision,recall,dice,boundary_f1' || fail "head of scores.csv"
+# The matrix holds every pixel that is not ignored, and its diagonal those that are right.
+awk -F, -v a="$(value pixel_accuracy)" 'NR > 1 && $1 != "(ignored)" {for (i = 2; i <= NF; i++) n += $i; right += $NR}
+    END {d = right / n - a; exit !(n > 0 && d < 1e-6 && d > -1e-6)}' runs/net/eval/val/confusion.csv ||
+    fail "confusion.csv and pixel_accuracy disagree"
 run 0 eval runs/net/best.h5 --split train
 in_out "mean IoU"
+! grep -q wrote out && [ ! -e runs/net/eval/train ] || fail "eval of a file kept tables unasked"
+run 0 eval runs/net/best.h5 --split train --out kept/deep/ --boundary-tolerance 0.1
+in_out "(within 10 % of the diagonal)"
+in_out "wrote kept/deep/scores.csv, kept/deep/confusion.csv, kept/deep/confusion.png, kept/deep/scores.json"
+# A class that nothing belongs to is absent: no number, no NaN.
+run 0 eval runs/net --split val --set data.val.n=1 --set train.best=mean_dice
+in_out "absent"
+run 0 eval runs/net --split val --set data.val.n=1 --json
+absent=$(grep -o '"[a-z]*":{"pixels":0,"images":0,"absent":true' out | head -n 1 | cut -d'"' -f2)
+[ -n "$absent" ] || fail "no class is absent from one picture"
+json_is "per_class.$absent.accuracy" null
+! grep -qi nan out || fail "a NaN in the scores"
 run 1 eval runs/net --split tset
 in_err "tset"
 run 1 eval nowhere

@@ -26,6 +26,10 @@ typedef struct Canvas {
     void (*text)(void *context, double x, double y, int size, PlotAlign align, const char *text, Ink ink);
 } Canvas;
 
+/* One that draws on an RGB picture, which has to outlive it. A letter takes 6 x 7 pixels, from size 18 on 12 x 14; a
+ * line between corners that differ in both directions is the rectangle between them. */
+Canvas raster_canvas(Image *image);
+
 typedef struct PlotSize {
     int width, height;
 } PlotSize;

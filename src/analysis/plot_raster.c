@@ -88,11 +88,15 @@ static void raster_text(void *context, double x, double y, int size, PlotAlign a
     }
 }
 
+Canvas raster_canvas(Image *image) {
+    return (Canvas){.context = image, .line = raster_line, .disc = raster_disc, .text = raster_text};
+}
+
 Err plot_image(const Plot *plot, Image *out, Error *err) {
     PlotSize size = plot_size(plot);
     TRY(image_new(out, size.width, size.height, 3, 8, err));
     memset(out->u8, 255, image_bytes(out));
-    Canvas canvas = {.context = out, .line = raster_line, .disc = raster_disc, .text = raster_text};
+    Canvas canvas = raster_canvas(out);
     plot_draw(plot, &canvas);
     return OK;
 }

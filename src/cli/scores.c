@@ -3,27 +3,78 @@
 
 #include <string.h>
 
+/* The columns of the table: recall is accuracy, so one of them is left out, and boundary_f1 where it was not computed.
+ */
+static bool has_column(const Evaluation *e, const char *metric) {
+    if (strcmp(metric, "boundary_f1") == 0) return e->segmentation.bounded;
+    return strcmp(metric, e->task == TASK_SEGMENTATION ? "recall" : "accuracy") != 0;
+}
+
+static void print_class(FILE *out, const Evaluation *e, int c) {
+    const ClassScore *s = &e->classes[c];
+    if (e->task == TASK_SEGMENTATION) fprintf(out, "  %12lld", (long long)s->pixels);
+    fprintf(out, "  %7lld", (long long)s->images);
+    if (s->scored) {
+        for (const MetricName *m = evaluation_class_metrics(e->task); m->name; m++) {
+            double value;
+            if (!has_column(e, m->name)) continue;
+            int width = (int)strlen(m->name) > 8 ? (int)strlen(m->name) : 8;
+            if (evaluation_class_metric(e, m->name, c, &value))
+                fprintf(out, "  %*.4f", width, value);
+            else
+                fprintf(out, "  %*s", width, "-");
+        }
+    }
+    if (!s->present && s->scored)
+        fprintf(out, "  absent, but predicted %lld times", (long long)s->predicted);
+    else if (!s->present)
+        fputs("  absent", out);
+    fputc('\n', out);
+}
+
 static void print_classes(FILE *out, const Evaluation *e, const char *const *class_names) {
     int width = 5;
     for (int c = 0; c < e->n_classes; c++)
         if (class_names && (int)strlen(class_names[c]) > width) width = (int)strlen(class_names[c]);
-    const char *unit = e->task == TASK_SEGMENTATION ? "pixels" : "images";
-    fprintf(out, "\n%-*s  %8s  %8s  %12s\n", width, "class", "iou", "accuracy", unit);
+    fprintf(out, "\n%-*s", width, "class");
+    if (e->task == TASK_SEGMENTATION) fprintf(out, "  %12s", "pixels");
+    fprintf(out, "  %7s", "images");
+    for (const MetricName *m = evaluation_class_metrics(e->task); m->name; m++)
+        if (has_column(e, m->name)) fprintf(out, "  %8s", m->name);
+    fputc('\n', out);
     for (int c = 0; c < e->n_classes; c++) {
-        const ClassScore *s = &e->classes[c];
         char number[16];
         snprintf(number, sizeof number, "%d", c);
-        fprintf(out, "%-*s  ", width, class_names ? class_names[c] : number);
-        if (s->scored)
-            fprintf(out, "%8.4f  ", s->iou);
-        else
-            fprintf(out, "%8s  ", "-");
-        if (s->present)
-            fprintf(out, "%8.4f  ", s->accuracy);
-        else
-            fprintf(out, "%8s  ", "-");
-        fprintf(out, "%12lld%s\n", (long long)s->pixels, s->present ? "" : "  (not in this split)");
+        fprintf(out, "%-*s", width, class_names ? class_names[c] : number);
+        print_class(out, e, c);
     }
+}
+
+static void print_segmentation(FILE *out, const Evaluation *e) {
+    const SegmentationScore *s = &e->segmentation;
+    fprintf(out, "pixel accuracy           %.4f\n", s->pixel_accuracy);
+    fprintf(out, "mean accuracy            %.4f\n", s->mean_accuracy);
+    fprintf(out, "mean IoU                 %.4f\n", s->miou);
+    fprintf(out, "frequency-weighted IoU   %.4f\n", s->frequency_weighted_iou);
+    fprintf(out, "mean precision           %.4f\n", s->mean_precision);
+    fprintf(out, "mean Dice                %.4f\n", s->mean_dice);
+    if (s->bounded)
+        fprintf(out, "boundary F1              %.4f (within %g %% of the diagonal)\n", s->boundary_f1,
+                100 * e->boundary_tolerance);
+    int64_t all = s->pixels + s->ignored;
+    if (s->ignored > 0)
+        fprintf(out, "ignored pixels           %lld of %lld (%.1f %%)\n", (long long)s->ignored, (long long)all,
+                100.0 * (double)s->ignored / (double)all);
+}
+
+static void print_classification(FILE *out, const Evaluation *e) {
+    const SegmentationScore *s = &e->segmentation;
+    fprintf(out, "accuracy                 %.4f\n", s->pixel_accuracy);
+    if (e->n_classes > TOP_CLASSES) fprintf(out, "top-%d accuracy           %.4f\n", TOP_CLASSES, s->top5_accuracy);
+    fprintf(out, "mean accuracy            %.4f\n", s->mean_accuracy);
+    fprintf(out, "mean precision           %.4f\n", s->mean_precision);
+    fprintf(out, "mean F1                  %.4f\n", s->mean_dice);
+    if (s->ignored > 0) fprintf(out, "ignored images           %lld\n", (long long)s->ignored);
 }
 
 void print_scores(FILE *out, const Evaluation *e, const char *const *class_names) {
@@ -33,12 +84,10 @@ void print_scores(FILE *out, const Evaluation *e, const char *const *class_names
         fprintf(out, "  %-23s%.6g\n", e->parts[i].name, e->parts[i].value);
     switch (e->task) {
     case TASK_SEGMENTATION:
-        fprintf(out, "pixel accuracy           %.4f\n", e->segmentation.pixel_accuracy);
-        fprintf(out, "mean accuracy            %.4f\n", e->segmentation.mean_accuracy);
-        fprintf(out, "mean IoU                 %.4f\n", e->segmentation.miou);
+        print_segmentation(out, e);
         break;
     case TASK_CLASSIFICATION:
-        fprintf(out, "accuracy                 %.4f\n", e->segmentation.pixel_accuracy);
+        print_classification(out, e);
         break;
     case TASK_RECONSTRUCTION:
         fprintf(out, "mean squared error       %.6g\n", e->mse);

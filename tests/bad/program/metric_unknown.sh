@@ -1,0 +1,1 @@
+"$SANDGLASS" train base_shapes.yaml --run run --set train.best=boundry_f1
