@@ -1,6 +1,8 @@
 /* rundir.h - the folder of a run: made whole or not at all, used by one process at a time.
  *
  *     config.yaml  history.jsonl  last.h5  last.prev.h5  best.h5  samples/epoch_0010.png
+ *
+ * (eval/ and analysis/ in it are those commands' own.)
  */
 #ifndef SANDGLASS_TRAIN_RUNDIR_H
 #define SANDGLASS_TRAIN_RUNDIR_H
