@@ -154,6 +154,23 @@ json_is ok false
 json_is problems 1
 value error | grep -qF "unknown key 'batch_sizes', did you mean 'batch_size'?" || fail "no error in JSON"
 in_err "unknown key 'batch_sizes', did you mean 'batch_size'?"
+augmented='train.augment=[flip, {scale: {min: 0.5, max: 2}}, {crop: {size: 32, classes: star}}, color]'
+run 0 check net.yaml --set "$augmented" --preview looks/new --preview-count 3
+in_out "3 pictures of augmented samples in looks/new"
+[ "$(ls looks/new)" = "sample_00000.png
+sample_00016.png
+sample_00032.png" ] || fail "pictures: $(ls looks/new)"
+run 1 check net.yaml --preview looks
+err_is "error: --preview looks: is not empty: choose another folder, or remove it"
+run 0 check net.yaml --set "$augmented" --preview looks/again --preview-count 3 --json
+json_is previews 3
+cmp looks/new/sample_00016.png looks/again/sample_00016.png || fail "two previews differ"
+run 0 check net.yaml --set "$augmented" --set train.seed=5 --preview looks/other --preview-count 3
+! cmp -s looks/new/sample_00016.png looks/other/sample_00016.png || fail "another seed gives the same pictures"
+run 1 check net.yaml --set train.batch_sizes=3 --preview looks/bad
+[ ! -e looks/bad ] || fail "a preview of a bad config"
+run 2 check net.yaml --preview-count 3
+err_is "error: --preview-count means nothing for check without --preview"
 run 0 inspect net.yaml
 in_out "task: segmentation"
 run 0 inspect --kinds

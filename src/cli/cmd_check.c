@@ -1,19 +1,30 @@
 /* cmd_check.c - sandglass check: reads a config and all of its data, reports every problem, trains nothing.
  *
  * Problems go to stderr as they would in training; what is there (sizes, classes, network, memory) goes to stdout.
+ * With --preview, where there are no problems, pictures of what augmentation does go to a folder.
  */
 #include "cli/command.h"
+#include "cli/preview.h"
 #include "cli/progress.h"
 #include "cli/setup.h"
 
 typedef struct CheckOptions {
     ParamList sets;
-    int64_t threads;
+    int64_t threads, count;
+    const char *preview;
     bool json;
 } CheckOptions;
 
-static const Option check_options[] = {OPTION_SET(CheckOptions), OPTION_THREADS(CheckOptions),
-                                       OPTION_JSON(CheckOptions), OPTIONS_END};
+static const Option check_options[] = {OPTION_SET(CheckOptions),
+                                       {{"preview", PARAM_STRING, offsetof(CheckOptions, preview), "", 0, 0, NULL,
+                                         "write pictures of what train.augment makes of training samples"},
+                                        "DIR"},
+                                       {{"preview-count", PARAM_INT, offsetof(CheckOptions, count), "8", 1, 1000000,
+                                         NULL, "with --preview: of how many samples"},
+                                        "N"},
+                                       OPTION_THREADS(CheckOptions),
+                                       OPTION_JSON(CheckOptions),
+                                       OPTIONS_END};
 
 /* What reading a split's samples gives. */
 typedef struct SplitReport {
@@ -28,6 +39,7 @@ typedef struct Report {
     SplitReport *splits; /* setup.n_splits */
     bool has_network, has_program;
     ProgramStats program;
+    int64_t n_previews; /* written to options->preview */
 } Report;
 
 /* ---- reading ---- */
@@ -74,6 +86,16 @@ static Err collect(Report *report, const CheckOptions *options, Arena *arena, Er
     report->program = program_stats(s->program);
     report->has_program = true;
     return OK;
+}
+
+static Err preview(Report *report, const CheckOptions *options, Arena *arena, Error *err) {
+    const Setup *s = &report->setup;
+    PreviewSpec spec = {.split = s->train,
+                        .augment = s->augment,
+                        .seed = (uint64_t)s->experiment.train.seed,
+                        .dir = options->preview,
+                        .count = options->count};
+    return preview_write(&spec, &report->n_previews, arena, err);
 }
 
 /* ---- for people ---- */
@@ -186,20 +208,32 @@ static void print_report_json(const Call *call, const Report *report, const Erro
         json_int(&j, "weight_bytes", (int64_t)setup_weight_bytes(s));
         json_int(&j, "program_bytes", (int64_t)report->program.block_bytes);
     }
+    if (report->n_previews > 0) json_int(&j, "previews", report->n_previews);
     json_close(&j);
     print_json(call, &j);
+}
+
+static Err check_options_fit(const Call *call, Error *err) {
+    static const char *const without_preview[] = {"set", "threads", "json", NULL};
+    const CheckOptions *options = call->options;
+    if (!options->preview) return options_allow(call, without_preview, "check without --preview", err);
+    return preview_check(options->preview, err);
 }
 
 static Err run_check(const Call *call, Error *err) {
     const CheckOptions *options = call->options;
     Report report = {0};
+    TRY(check_options_fit(call, err));
     Err code = setup_config(&report.setup, call->args[0], &options->sets, call->arena, err);
     bool readable = code == OK;
     if (readable) code = collect(&report, options, call->arena, err);
+    if (code == OK && options->preview) code = preview(&report, options, call->arena, err);
     if (options->json)
         print_report_json(call, &report, err);
     else if (readable)
         print_report(&report, call->arena);
+    if (!options->json && report.n_previews > 0)
+        printf("%lld pictures of augmented samples in %s\n", (long long)report.n_previews, options->preview);
     fflush(stdout);
     setup_free(&report.setup);
     return code;
@@ -207,10 +241,14 @@ static Err run_check(const Call *call, Error *err) {
 
 const Command cmd_check = {
     .name = "check",
-    .usage = "CONFIG [--set KEY=VALUE]... [--threads N] [--json]",
+    .usage = "CONFIG [--set KEY=VALUE]... [--preview DIR [--preview-count N]] [--threads N] [--json]",
     .doc = "read a config and all its data, report every problem",
     .help = "Reads the config and every picture and mask it names, builds the network and plans its memory, and\n"
-            "prints what it found: sizes, pixels per class, the table of layers. Trains and writes nothing.\n",
+            "prints what it found: sizes, pixels per class, the table of layers. Trains nothing.\n"
+            "\n"
+            "--preview writes DIR/sample_NUMBER.png for samples spread over the train split: on the left as it is,\n"
+            "then as the first epochs of training see it; below the same under the colours of its classes, ignored\n"
+            "pixels dark. DIR is made; one that holds anything is refused.\n",
     .options = check_options,
     .options_bytes = sizeof(CheckOptions),
     .min_args = 1,
