@@ -48,7 +48,13 @@ static const char segmentation[] = "task: segmentation\n"
                                    "  schedule: {reduce_on_plateau: {patience: 0}}\n"
                                    "  warmup: {steps: 3}\n"
                                    "  clip_norm: 1\n"
-                                   "  augment: [flip, noise]\n";
+                                   "  augment:\n"
+                                   "    - flip\n"
+                                   "    - scale\n"
+                                   "    - crop: {size: [24, 20], max_share: 0.9, classes: [star, 2]}\n"
+                                   "    - elastic\n"
+                                   "    - color\n"
+                                   "    - noise\n";
 
 static const char reconstruction[] = "task: reconstruction\n"
                                      "name: small\n"
