@@ -2,6 +2,7 @@
 #include "cli/setup.h"
 
 #include "cli/command.h"
+#include "train/best.h"
 #include "train/pretrain.h"
 
 #include <string.h>
@@ -99,7 +100,10 @@ Err setup_network(Setup *s, Error *err) {
     Pretrain pretrain;
     keep_first(&first, pretrain_read(&pretrain, &s->experiment, s->graph, s->arena, err));
     keep_first(&first, batch_shape(s, sample, &s->input, err));
-    keep_first(&first, loss_set_build(&s->losses, &s->experiment, s->graph, s->train, NULL, s->arena, err));
+    code = loss_set_build(&s->losses, &s->experiment, s->graph, s->train, NULL, s->arena, err);
+    keep_first(&first, code);
+    Best best;
+    if (code == OK) keep_first(&first, best_read(&best, &s->experiment, &s->data, &s->losses, s->arena, err));
     return first;
 }
 

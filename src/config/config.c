@@ -41,7 +41,8 @@ const Param train_params[] = {
      "epochs between pictures in samples/; 0: none"},
     {"samples", PARAM_INT, ROW(samples), "4", 0, 1024, NULL, "pictures each time"},
     {"best", PARAM_STRING, ROW(best), "", 0, 0, NULL,
-     "metric that decides best.h5; default: miou for segmentation, accuracy for classification, else loss"},
+     "metric that decides best.h5, iou:CLASS and the like for one class, loss:TERM for a term of the loss; default: "
+     "miou for segmentation, accuracy for classification, else loss"},
     {"patience", PARAM_INT, ROW(patience), "0", 0, ANY_COUNT, NULL,
      "training ends after so many evaluations in which that metric did not improve; 0: off"},
     {"min_delta", PARAM_FLOAT, ROW(min_delta), "0", 0, ANY_COUNT, NULL,

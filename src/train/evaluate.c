@@ -78,7 +78,7 @@ void evaluation_write_json(const Evaluation *e, const char *const *class_names, 
     json_int(json, "images", e->images);
 }
 
-static const MetricName *metrics_of(Task task) {
+const MetricName *evaluation_metrics(Task task) {
     switch (task) {
     case TASK_SEGMENTATION:
         return segmentation_metrics;
@@ -142,29 +142,4 @@ bool evaluation_class_metric(const Evaluation *e, const char *name, int class_in
 bool evaluation_is_better(const MetricName *metric, double value, double best) {
     if (isnan(value)) return false;
     return isnan(best) || (metric->higher_is_better ? value > best : value < best);
-}
-
-static const char *default_metric(Task task) {
-    return task == TASK_SEGMENTATION ? "miou" : task == TASK_CLASSIFICATION ? "accuracy" : "loss";
-}
-
-Err evaluation_best_metric(MetricName *out, const Experiment *experiment, bool has_val, Error *err) {
-    const char *wanted = experiment->train.best ? experiment->train.best : "";
-    if (!wanted[0]) wanted = has_val ? default_metric(experiment->task) : "loss";
-    const MetricName *known = metrics_of(experiment->task);
-    const Node *node = node_at(experiment->root, "train.best");
-    Mark mark = node ? node->mark : (Mark){0};
-    const char *names[MAX_SCORES + 1] = {0};
-    for (int i = 0; known[i].name; i++) {
-        names[i] = known[i].name;
-        if (strcmp(known[i].name, wanted) != 0) continue;
-        *out = known[i];
-        if (has_val || strcmp(wanted, "loss") == 0) return OK;
-        return err_at(err, ERR_CONFIG, mark,
-                      "train.best: '%s' is scored on the split 'val', which this config lacks or never evaluates; "
-                      "give data.val and train.eval_every, or use loss",
-                      wanted);
-    }
-    KindRef ref = {.name = wanted, .mark = mark};
-    return config_unknown_kind(&ref, "metric", names, err);
 }

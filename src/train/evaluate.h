@@ -37,6 +37,8 @@ void evaluation_write_json(const Evaluation *e, const char *const *class_names, 
 
 /* The value of a metric by the name a config uses ("miou"); false when the task has no such metric. */
 bool evaluation_metric(const Evaluation *e, const char *name, double *value);
+/* The metrics that this task has; ends with name NULL. */
+const MetricName *evaluation_metrics(Task task);
 /* The value for one class of a metric of segmentation_class_metrics or classification_class_metrics; false when there
  * is no such metric, no such class, or the class has no such score here (ClassScore says when): there is no number to
  * compare then. */
@@ -45,9 +47,6 @@ bool evaluation_class_metric(const Evaluation *e, const char *name, int class_in
 const MetricName *evaluation_class_metrics(Task task);
 /* Whether a value of the metric is better than the best so far (NaN: none yet). NaN never is. */
 bool evaluation_is_better(const MetricName *metric, double value, double best);
-/* The metric that `train.best` means: its own name, or for "" miou, accuracy or loss by the task. Without evaluations
- * of a val split only "loss", the training's, is there. */
-Err evaluation_best_metric(MetricName *out, const Experiment *experiment, bool has_val, Error *err);
 
 /* How far it is. */
 typedef struct Progress {

@@ -2,6 +2,7 @@
 #ifndef SANDGLASS_TRAIN_RUN_H
 #define SANDGLASS_TRAIN_RUN_H
 
+#include "train/best.h"
 #include "train/ema.h"
 #include "train/pretrain.h"
 #include "train/rundir.h"
@@ -43,7 +44,7 @@ typedef struct Run {
     LossSet losses;
     Optimizer optimizer;
     Schedule schedule;
-    MetricName best; /* what decides best.h5, and reduce_on_plateau */
+    Best best; /* what decides best.h5, patience and reduce_on_plateau */
     RunPrograms programs;
     Pretrain pretrain;
     Ema ema;

@@ -24,14 +24,12 @@ void run_note(const Run *run, const char *format, ...) {
 /* All sections are read before the first failure is returned, so that one pass reports every mistake. */
 static Err read_sections(Run *run, Error *err) {
     const Experiment *x = run->experiment;
-    bool has_val = split_exists(x, "val") && run->train->eval_every > 0;
     const Err codes[] = {
         optimizer_read(&run->optimizer, x, run->arena, err),
         schedule_read(&run->schedule, x, run->arena, err),
         ema_read(&run->ema, x, run->arena, err),
         augment_new(&run->data.augment, run->train->augment, run->arena, err),
         sampling_read(&run->data.sampling, x, run->arena, err),
-        evaluation_best_metric(&run->best, x, has_val, err),
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i] != OK) return codes[i];
@@ -59,8 +57,7 @@ static Err open_data(Run *run, Error *err) {
     if (!split_exists(run->experiment, "train"))
         return err_set(err, ERR_CONFIG, "data.train: missing; it says what to train on");
     TRY(open_split(run, "train", &data->train, err));
-    if (split_exists(run->experiment, "val") && run->train->eval_every > 0)
-        TRY(open_split(run, "val", &data->val, err));
+    if (best_has_val(run->experiment)) TRY(open_split(run, "val", &data->val, err));
     data->n_images = split_info(data->train)->n;
     return OK;
 }
@@ -160,6 +157,7 @@ Err run_setup(Run *run, Error *err) {
     TRY(build_graph(run, err));
     TRY(loss_set_build(&run->losses, run->experiment, run->graph, run->data.train, run->spec->events.stop, run->arena,
                        err));
+    TRY(best_read(&run->best, run->experiment, split_config(run->data.train), &run->losses, run->arena, err));
     TRY(new_loaders(run, err));
     TRY(engine_new(&run->engine, run->spec->threads, err));
     TRY(compile_programs(run, err));

@@ -215,11 +215,14 @@ static const char *history_line(const Run *run, const Evaluation *val, double lr
 /* Let the epoch's scores bear on what comes: the schedule's plateau, patience, and whether this is the best so far. */
 static bool judge_epoch(Run *run, const Evaluation *val) {
     TrainState *s = &run->state;
-    double value = loss_total_value(&s->train_loss, &run->losses);
-    if (run->data.val_loader && (!val || !evaluation_metric(val, run->best.name, &value))) return false;
-    plateau_update(&s->plateau, &run->schedule, value, run->best.higher_is_better);
-    patience_update(&s->patience, &run->best, value, run->train->min_delta);
-    if (!evaluation_is_better(&run->best, value, s->best_epoch == 0 ? (double)NAN : s->best_value)) return false;
+    const MetricName *metric = &run->best.metric;
+    if (run->data.val_loader && !val) return false;
+    double value = val ? best_value(&run->best, val) : best_train_value(&run->best, &s->train_loss, &run->losses);
+    if (isnan(value) && s->best_epoch == 0)
+        run_note(run, "train.best: '%s' has no value: the class is neither in data.val nor predicted", metric->name);
+    plateau_update(&s->plateau, &run->schedule, value, metric->higher_is_better);
+    patience_update(&s->patience, metric, value, run->train->min_delta);
+    if (!evaluation_is_better(metric, value, s->best_epoch == 0 ? (double)NAN : s->best_value)) return false;
     s->best_epoch = s->epoch + 1;
     s->best_value = value;
     return true;
@@ -336,7 +339,7 @@ static void fill_result(const Loop *l, TrainResult *out) {
         .val = copy_val(l),
         .data = copy_data(split_config(run->data.train), run->arena),
         .best_epoch = s->best_epoch,
-        .best_metric = run->best.name,
+        .best_metric = run->best.metric.name,
         .best_value = s->best_value,
         .seconds = s->seconds,
         .samples_per_second = l->clock.training > 0 ? (double)l->clock.samples / l->clock.training : 0,
