@@ -148,14 +148,21 @@ static double errors_span(const void *context, int64_t first, int64_t last) {
 
 /* ---- sorting them */
 
-/* From counts to where each chunk's next of a digit goes. */
+/* From counts to where each chunk's next of a digit goes: behind all smaller digits, and behind the chunks before. */
 static void place_digits(const LovaszRun *r) {
-    uint32_t next = 0;
+    uint32_t next[N_DIGITS] = {0}, before = 0;
+    for (int k = 0; k < r->n_chunks; k++)
+        for (int d = 0; d < N_DIGITS; d++) next[d] += r->starts[k * N_DIGITS + d];
     for (int d = 0; d < N_DIGITS; d++) {
-        for (int k = 0; k < r->n_chunks; k++) {
+        uint32_t n = next[d];
+        next[d] = before;
+        before += n;
+    }
+    for (int k = 0; k < r->n_chunks; k++) {
+        for (int d = 0; d < N_DIGITS; d++) {
             uint32_t *at = &r->starts[k * N_DIGITS + d], n = *at;
-            *at = next;
-            next += n;
+            *at = next[d];
+            next[d] += n;
         }
     }
 }

@@ -59,6 +59,7 @@ static size_t overlap_scratch_bytes(const void *params, int64_t n, int64_t c, in
 VECTOR_CLONES
 static void overlap_block(const int32_t *restrict label, const float *restrict active, bool squared, int n,
                           int64_t channels, int64_t stride, const float *restrict z, float *restrict p, double *sums) {
+    const float flat = squared ? 0.0f : 1.0f, steep = 1.0f - flat;
     float top[BLOCK], total[BLOCK] = {0}, unused[BLOCK];
     block_tops(top, n, channels, stride, z);
     for (int64_t c = 0; c < channels; c++) {
@@ -83,9 +84,11 @@ static void overlap_block(const int32_t *restrict label, const float *restrict a
         }
 #pragma omp simd reduction(+ : hits, mass)
         for (int i = 0; i < n; i++) {
-            float q = active[i] == 0.0f ? 0.0f : pc[i] * total[i];
-            hits += label[i] == own ? q : 0.0f;
-            mass += squared ? q * q : q;
+            float q = pc[i] * total[i];
+            q = active[i] == 0.0f ? 0.0f : q;
+            float in = label[i] == own ? q : 0.0f;
+            hits += in;
+            mass += q * (flat + steep * q);
             pc[i] = q;
         }
         sums[HITS * channels + c] += (double)hits;
