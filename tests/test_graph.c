@@ -150,6 +150,14 @@ static void test_strides(void **state) {
     assert_int_equal(
         graph_stride(build("model: {layers: [{conv2d: {filters: 4, padding: same}}, maxpool2d]}\n", rgb, 0)),
         0); /* comes out at half the size */
+    /* the first output is the result; the others may be of other sizes */
+    static const char two[] = "model: {layers: [{conv2d: {filters: 4, kernel: 2, stride: 2}, name: half}, "
+                              "{upsample2d: 2, name: full}], outputs: [%s]}\n";
+    char text[256];
+    snprintf(text, sizeof text, two, "full, half");
+    assert_int_equal(graph_stride(build(text, rgb, 0)), 2);
+    snprintf(text, sizeof text, two, "half, full");
+    assert_int_equal(graph_stride(build(text, rgb, 0)), 0);
     assert_int_equal(graph_stride(build("model: {layers: [{dense: 4}]}\n", rgb, 0)), 0); /* weights fix the size */
     assert_int_equal(graph_stride(build("model: {input: [5], layers: [{dense: 2}]}\n", (Shape){0}, 0)), 0);
     assert_int_equal(graph_stride(build("model: {layers: [{conv2d: {filters: 4, padding: same, stride: 4}}, "

@@ -647,6 +647,9 @@ static void sets_complain(void **state) {
         {"segmentation", "{conv2d: {filters: 5, kernel: 2, stride: 2}, name: logits}", "  loss: cross_entropy\n",
          "t.yaml:2:37: error: model.layers[0] 'logits' (conv2d): the network's first output is compared with masks and "
          "must have the height and width of the input, but it is 1x5x2x2 and the input 1x1x4x4\n"},
+        {"classification", class_model, "  loss: [cross_entropy, tversky]\n",
+         "t.yaml:5:25: error: train.loss[1] (tversky): compares with masks, which task classification has not; use "
+         "cross_entropy or focal\n"},
         {"segmentation", deep_model, "  loss: [dice, {dice: {on: big}}]\n",
          "t.yaml:5:16: error: train.loss[1] (dice): layer 'big' is larger than the masks, which have the height and "
          "width of the input: it is 1x5x8x8, the input 1x1x4x4\n"},

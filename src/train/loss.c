@@ -234,6 +234,10 @@ static Err check_shape(SetBuilder *b, Mark mark, const char *what, LossTarget ta
                       "classification, or a loss such as mse or bce",
                       what);
     }
+    if (target == TARGET_MASK && b->experiment->task != TASK_SEGMENTATION) {
+        return err_at(b->err, ERR_CONFIG, mark,
+                      "%s: compares with masks, which task classification has not; use cross_entropy or focal", what);
+    }
     if (shape.rank < 2 || shape.dim[1] < 2) {
         return err_at(b->err, ERR_CONFIG, mark,
                       "%s: needs a channel for each class, at least 2, but layer '%s' is %s; two classes are two "
