@@ -350,7 +350,8 @@ static void smaller_layers_see_smaller_masks(void **state) {
 /* The total is the weighted sum of what is listed, whose names differ. */
 static void terms_of_a_kind_are_told_apart(void **state) {
     Problem p;
-    open_network(&p, deep, "[{dice: {weight: 2}}, {dice: ~, on: half_p, weight: 0.5}, {dice: ~, on: odd, weight: 0}]", 3);
+    open_network(&p, deep, "[{dice: {weight: 2}}, {dice: ~, on: half_p, weight: 0.5}, {dice: ~, on: odd, weight: 0}]",
+                 3);
     LossTotal sums = {0};
     LossPart parts[LOSS_MAX_TERMS];
     const double whole = total(&p);
