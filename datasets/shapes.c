@@ -4,6 +4,9 @@
  * class, so a network has to look at outlines. A scene is painted back to front: each shape is a signed distance in
  * pixels (negative inside), from which come its soft edge, its shadow and a rim; the mask has a shape's class where it
  * covers at least half a pixel. Sample i of a split is a function of (seed, split, i) alone.
+ *
+ * What is left of a shape behind others, or at the picture's edge, may be a corner that nobody can name. `visible` says
+ * how much of each has to be seen: shapes are drawn until one finds such a place.
  */
 #include "data/dataset.h"
 
@@ -13,22 +16,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_ITEMS = 1000 };
+
 typedef struct Shapes {
     int64_t n, height, width, min_shapes, max_shapes, seed;
-    double noise, min_size, max_size;
+    double noise, min_size, max_size, visible;
 } Shapes;
 
 static const Param shapes_params[] = {
     {"n", PARAM_INT, offsetof(Shapes, n), "256", 1, 1e9, NULL, "scenes"},
     {"height", PARAM_INT, offsetof(Shapes, height), "96", 8, 8192, NULL, "pixels"},
     {"width", PARAM_INT, offsetof(Shapes, width), "96", 8, 8192, NULL, "pixels"},
-    {"min_shapes", PARAM_INT, offsetof(Shapes, min_shapes), "2", 0, 1000, NULL, "at least so many shapes in a scene"},
-    {"max_shapes", PARAM_INT, offsetof(Shapes, max_shapes), "6", 0, 1000, NULL, "at most so many"},
+    {"min_shapes", PARAM_INT, offsetof(Shapes, min_shapes), "2", 0, MAX_ITEMS, NULL,
+     "at least so many shapes in a scene"},
+    {"max_shapes", PARAM_INT, offsetof(Shapes, max_shapes), "6", 0, MAX_ITEMS, NULL, "at most so many"},
     {"min_size", PARAM_FLOAT, offsetof(Shapes, min_size), "0.1", 0.01, 2, NULL,
      "smallest radius, as a part of the scene's shorter side"},
     {"max_size", PARAM_FLOAT, offsetof(Shapes, max_size), "0.25", 0.01, 2, NULL, "largest radius, likewise"},
     {"noise", PARAM_FLOAT, offsetof(Shapes, noise), "0.03", 0, 1, NULL,
      "deviation of the noise on each pixel; 1 is the full scale"},
+    {"visible", PARAM_FLOAT, offsetof(Shapes, visible), "0", 0, 1, NULL,
+     "share of each shape that is in the picture and not behind others, at least; a shape that finds no such place in "
+     "32 tries is left out"},
     {"seed", PARAM_INT, offsetof(Shapes, seed), "1", 0, 1e15, NULL, "another seed gives other scenes"},
     {0}};
 
@@ -209,6 +218,7 @@ typedef struct Item {
     float radius, cosine, sine; /* of its rotation */
     Texture texture;
     bool outlined;
+    int64_t area, seen; /* pixels: of the whole shape, and of them those in the picture and not behind others */
 } Item;
 
 typedef struct Scene {
@@ -220,6 +230,9 @@ typedef struct Scene {
     uint32_t seed;
     Color *pixels; /* height * width */
     uint8_t *mask;
+    int n_items;
+    Item *items;     /* MAX_ITEMS, back to front */
+    uint16_t *owner; /* height * width: 1 + the item that is seen there; 0: the ground */
 } Scene;
 
 static void paint_ground(Scene *s) {
@@ -249,6 +262,31 @@ static Color item_color(const Scene *s, const Item *item, Vec p, Vec own, float 
     return scale_color(c, shade);
 }
 
+/* What the item covers, shadow aside: its own pixels, and of those in the picture how many each item would lose. */
+static void count_cover(const Scene *s, Item *item, int64_t *lost) {
+    int reach = (int)(item->radius * 1.2F) + 2, x0 = (int)floorf(item->center.x), y0 = (int)floorf(item->center.y);
+    item->area = item->seen = 0;
+    memset(lost, 0, sizeof *lost * (size_t)(s->n_items + 1));
+    for (int y = y0 - reach; y <= y0 + reach; y++) {
+        for (int x = x0 - reach; x <= x0 + reach; x++) {
+            Vec own;
+            if (item_distance(item, (Vec){(float)x + 0.5F, (float)y + 0.5F}, &own) > 0) continue;
+            item->area++;
+            if (x < 0 || y < 0 || x >= s->width || y >= s->height) continue;
+            item->seen++;
+            lost[s->owner[(size_t)y * (size_t)s->width + (size_t)x]]++;
+        }
+    }
+}
+
+/* Whether the item, in front of all others, leaves enough to be seen of everything. */
+static bool finds_place(const Scene *s, const Item *item, const int64_t *lost, double visible) {
+    if ((double)item->seen < visible * (double)item->area) return false;
+    for (int i = 0; i < s->n_items; i++)
+        if ((double)(s->items[i].seen - lost[i + 1]) < visible * (double)s->items[i].area) return false;
+    return true;
+}
+
 static void paint_item(Scene *s, const Item *item) {
     float drop = 0.14F * item->radius, blur = fmaxf(1.5F, 0.2F * item->radius);
     float reach = item->radius * 1.2F + drop + blur + 2;
@@ -263,7 +301,10 @@ static void paint_item(Scene *s, const Item *item) {
             float distance = item_distance(item, p, &own), cover = clamp01(0.5F - distance);
             Color under = scale_color(s->pixels[i], 1 - 0.45F * shadow);
             s->pixels[i] = cover > 0 ? mix_color(under, item_color(s, item, p, own, distance), cover) : under;
-            if (cover >= 0.5F) s->mask[i] = (uint8_t)item->shape;
+            if (cover >= 0.5F) {
+                s->mask[i] = (uint8_t)item->shape;
+                s->owner[i] = (uint16_t)(s->n_items + 1);
+            }
         }
     }
 }
@@ -302,6 +343,19 @@ static void finish(const Scene *s, double noise, uint8_t *rgb) {
     }
 }
 
+static void add_item(Scene *s, const Shapes *k, Rng *rng) {
+    int64_t lost[MAX_ITEMS + 1];
+    for (int tries = 0; tries < 32; tries++) {
+        Item item = random_item(k, rng);
+        count_cover(s, &item, lost);
+        if (!finds_place(s, &item, lost, k->visible)) continue;
+        for (int i = 0; i < s->n_items; i++) s->items[i].seen -= lost[i + 1];
+        paint_item(s, &item);
+        s->items[s->n_items++] = item;
+        return;
+    }
+}
+
 static void paint(const Dataset *d, int64_t i, Scene *s, uint8_t *rgb) {
     const Shapes *k = &d->params;
     Rng rng = rng_stream((uint64_t)k->seed, RNG_DATASET, (uint64_t)i, d->stream);
@@ -316,10 +370,7 @@ static void paint(const Dataset *d, int64_t i, Scene *s, uint8_t *rgb) {
     paint_ground(s);
     int64_t low = k->min_shapes, high = k->max_shapes > low ? k->max_shapes : low;
     int64_t n_items = low + rng_below(&rng, high - low + 1);
-    for (int64_t n = 0; n < n_items; n++) {
-        Item item = random_item(k, &rng);
-        paint_item(s, &item);
-    }
+    for (int64_t n = 0; n < n_items; n++) add_item(s, k, &rng);
     finish(s, k->noise, rgb);
 }
 
@@ -353,11 +404,16 @@ static Err shapes_read(Dataset *d, int64_t i, Sample *out, Error *err) {
     TRY(image_new(&out->image, width, height, 3, 8, err));
     TRY(image_new(&out->mask, width, height, 1, 8, err));
     scene.mask = out->mask.u8;
-    scene.pixels = malloc((size_t)height * (size_t)width * sizeof(Color));
-    if (scene.pixels == NULL) return err_set(err, ERR_MEMORY, "no memory to paint a scene of %dx%d", width, height);
-    paint(d, i, &scene, out->image.u8);
+    const size_t n = (size_t)height * (size_t)width;
+    scene.pixels = malloc(n * sizeof(Color));
+    scene.owner = calloc(n, sizeof *scene.owner);
+    scene.items = malloc(MAX_ITEMS * sizeof(Item));
+    bool room = scene.pixels != NULL && scene.owner != NULL && scene.items != NULL;
+    if (room) paint(d, i, &scene, out->image.u8);
     free(scene.pixels);
-    return OK;
+    free(scene.owner);
+    free(scene.items);
+    return room ? OK : err_set(err, ERR_MEMORY, "no memory to paint a scene of %dx%d", width, height);
 }
 
 static void shapes_name_of(const Dataset *d, int64_t i, char *text, size_t bytes) {

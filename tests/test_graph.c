@@ -240,6 +240,14 @@ static void test_shipped_configs(void **state) {
     check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 8, 0, NULL);
     check_shipped("camvid/unet", SHAPE(1, 3, 360, 480), 11, 16, 0, NULL);
     check_shipped("camvid/tiny", SHAPE(1, 3, 176, 240), 11, 8, 0, NULL);
+    static const struct {
+        const char *name;
+        int64_t stride;
+    } camvid[] = {/* unpooling gives any size back */
+                  {"camvid/segnet_basic", 1}, {"camvid/segnet", 1}, {"camvid/resunet", 8}, {"camvid/fcn8s", 32},
+                  {"camvid/linknet", 32},     {"camvid/erfnet", 8}, {"camvid/fast", 8}};
+    for (size_t i = 0; i < sizeof(camvid) / sizeof(camvid[0]); i++)
+        check_shipped(camvid[i].name, SHAPE(1, 3, 97, 131), 11, camvid[i].stride, 0, NULL);
     static const char *const ups[] = {"model.params.up=transpose", "model.params.up=nearest",
                                       "model.params.up=bilinear"};
     for (int i = 0; i < 3; i++) check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 8, 1, &ups[i]);
