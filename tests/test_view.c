@@ -209,6 +209,35 @@ static void test_transforms(void **state) {
     }
 }
 
+/* Shrunk to a third and turned: a slope stays one, and fine noise is averaged, not picked from. */
+static void test_shrinking(void **state) {
+    Sample s = random_sample(120, 90, 3, 32);
+    for (int i = 0; i < 120 * 90; i++) { /* channel 2 stays noise of deviation 1 */
+        s.image.f32[3 * i] = (float)(i % 120);
+        s.image.f32[3 * i + 1] = (float)(i / 120);
+    }
+    for (int round = 0; round < 10; round++) {
+        double angle = 0.3 * round, c = 0.3 * cos(angle), d = 0.3 * sin(angle), squares = 0;
+        View view = view_of(&s);
+        view_transform(&view, (double[4]){c, -d, d, c}, 1.5, -2);
+        Sample out;
+        assert_int_equal(view_fetch(&view, &out, NULL), OK);
+        int n = 0;
+        for (int i = 0; i < 120 * 90; i++) {
+            double x = i % 120 - 59.5 - 1.5, y = i / 120 - 44.5 + 2; /* NOLINT: whole rows */
+            double sx = (c * x + d * y) / 0.09 + 59.5, sy = (-d * x + c * y) / 0.09 + 44.5;
+            if (sx < 7 || sy < 7 || sx > 112 || sy > 82) continue;
+            const float *v = out.image.f32 + (size_t)i * 3;
+            assert_true(fabs((double)v[0] - sx) < 1e-3 && fabs((double)v[1] - sy) < 1e-3);
+            squares += (double)v[2] * (double)v[2];
+            n++;
+        }
+        assert_true(n > 300 && squares / n < 0.15);
+        sample_free(&out);
+    }
+    sample_free(&s);
+}
+
 int main(void) {
     const char *given = getenv("SANDGLASS_TEST_SEED");
     seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
@@ -217,6 +246,7 @@ int main(void) {
         cmocka_unit_test(test_by_hand),
         cmocka_unit_test(test_chains),
         cmocka_unit_test(test_transforms),
+        cmocka_unit_test(test_shrinking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

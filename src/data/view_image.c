@@ -1,10 +1,10 @@
 /* view_image.c - images through a view: copied, resampled along the axes, or anyhow. See view.h.
  *
  * Three ways, from cheap to general. Whole steps (flips, crops): rows are copied. Along the axes (scaling): a triangle
- * filter, widened where the view shrinks so that every pixel counts, as image_resize has it; first down, on the columns
- * that are needed, then across, a row at a time, so that all of it stays in the cache. Anyhow (turning, bending):
- * bilinear between four pixels; where the view shrinks to half or less, of a picture that was shrunk by a whole factor
- * before.
+ * filter, widened where the view shrinks so that every pixel counts, as image_resize has it but for the edge, which
+ * goes on here; first down, on the columns that are needed, then across, a row at a time, so that all of it stays in
+ * the cache. Anyhow (turning, bending): bilinear between four pixels; where the view shrinks to half or less, of a
+ * picture that was shrunk by a whole factor before.
  */
 #include "data/view.h"
 
