@@ -30,7 +30,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-MARGIN = 1e-6
+MARGIN = 1e-5
 AGREEMENT = 1e-3
 EPSILON = 1e-5
 
