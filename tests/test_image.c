@@ -5,10 +5,12 @@
 
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -352,6 +354,121 @@ static void test_bombs(void **state) {
     image_free(&image);
 }
 
+/* ---- PNG files row by row ---- */
+
+static PngSpec spec_of(const Image *image, PngStyle style) {
+    return (PngSpec){.width = image->width,
+                     .height = image->height,
+                     .channels = image->channels,
+                     .depth = image->depth,
+                     .style = style};
+}
+
+/* Written in bands of 1, 2, 3 ... rows, a picture comes back whatever the style. */
+static void test_png_by_rows(void **state) {
+    Rng rng = seeded();
+    const char *path = folder_file(&dir, "rows.png");
+    for (int trial = 0; trial < 48; trial++) {
+        int channels = 1 + trial % 4, depth = trial / 4 % 2 ? 16 : 8, width = 1 + (int)rng_below(&rng, 300);
+        int height = 1 + (int)rng_below(&rng, 300);
+        Image a = trial % 3 ? pattern_image(width, height, channels, depth)
+                            : random_image(&rng, width, height, channels, depth);
+        PngSpec spec = spec_of(&a, (PngStyle)(trial / 8 % 3));
+        PngFile *file;
+        assert_int_equal(png_create(&file, path, &spec, NULL), OK);
+        size_t row = image_bytes(&a) / (size_t)height;
+        for (int y = 0, n = 1; y < height; y += n++)
+            assert_int_equal(png_rows(file, n < height - y ? n : height - y, a.u8 + (size_t)y * row, NULL), OK);
+        assert_int_equal(png_commit(file, NULL), OK);
+        png_close(file);
+        Image b = load(path, 0);
+        assert_same_image(&a, &b);
+        image_free(&b);
+        if (channels % 2 == 0) { /* without its alpha */
+            b = load(path, channels - 1);
+            assert_int_equal(b.channels, channels - 1);
+            for (size_t i = 0; i < (size_t)width * (size_t)height; i++)
+                for (int k = 0; k < channels - 1; k++) {
+                    size_t from = i * (size_t)channels + (size_t)k, to = i * (size_t)(channels - 1) + (size_t)k;
+                    assert_int_equal(depth == 8 ? b.u8[to] : b.u16[to], depth == 8 ? a.u8[from] : a.u16[from]);
+                }
+            image_free(&b);
+        }
+        image_free(&a);
+    }
+}
+
+/* Nothing is there before the commit, and nothing is left of a file that never came so far. */
+static void test_png_unfinished(void **state) {
+    const char *path = folder_file(&dir, "part.png");
+    Image a = pattern_image(30, 20, 3, 8);
+    PngSpec spec = spec_of(&a, PNG_QUICK);
+    PngFile *file;
+    Error err = ERROR_INIT;
+    char aside[64];
+    snprintf(aside, sizeof aside, "part.png.%ld.tmp", (long)getpid());
+    assert_int_equal(png_create(&file, path, &spec, NULL), OK);
+    assert_int_equal(png_rows(file, 19, a.u8, NULL), OK);
+    assert_int_equal(access(folder_file(&dir, aside), F_OK), 0);
+    assert_int_equal(png_commit(file, &err), ERR_DATA);
+    assert_string_equal(words(&err, &dir), "error: DIR/part.png: a PNG of 20 rows got 19\n");
+    png_close(file);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_not_equal(access(folder_file(&dir, aside), F_OK), 0);
+    png_close(NULL);
+
+    /* a palette's limit is seen while the rows come */
+    static const uint8_t palette[2][3] = {{0, 0, 0}, {9, 9, 9}};
+    static const uint8_t values[6] = {0, 1, 1, 0, 2, 0};
+    PngSpec indices = {.width = 3, .height = 2, .channels = 1, .depth = 8, .n_palette = 2, .palette = palette};
+    assert_int_equal(png_create(&file, path, &indices, NULL), OK);
+    err = (Error)ERROR_INIT;
+    assert_int_equal(png_rows(file, 2, values, &err), ERR_DATA);
+    assert_string_equal(words(&err, &dir), "error: DIR/part.png: value 2 is beyond the palette's 2 colours\n");
+    png_close(file);
+    assert_int_not_equal(access(path, F_OK), 0);
+    image_free(&a);
+}
+
+/* A full disk (here: a limit on the size of files) is an error that names the file. */
+static void test_png_no_room(void **state) {
+    Rng rng = seeded();
+    Image a = random_image(&rng, 400, 400, 3, 8);
+    PngSpec spec = spec_of(&a, PNG_QUICK);
+    PngFile *file;
+    Error err = ERROR_INIT;
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 100000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(png_create(&file, folder_file(&dir, "full.png"), &spec, NULL), OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    Err code = png_rows(file, 400, a.u8, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(code, ERR_IO);
+    assert_string_equal(words(&err, &dir), "error: DIR/full.png: cannot write: File too large\n");
+    png_close(file);
+    assert_int_not_equal(access(folder_file(&dir, "full.png"), F_OK), 0);
+    image_free(&a);
+}
+
+/* Each filter, as another writer uses it. */
+static void test_png_filters(void **state) {
+    Rng rng = seeded();
+    uint8_t values[100 * 100];
+    for (int trial = 0; trial < 20; trial++) {
+        int width = 1 + (int)rng_below(&rng, 100), height = 1 + (int)rng_below(&rng, 100);
+        for (int i = 0; i < width * height; i++) values[i] = (uint8_t)rng_below(&rng, 256);
+        write_raw_png(folder_file(&dir, "raw.png"), values, width, height, 8, false, false,
+                      1 + (size_t)rng_below(&rng, 300));
+        Image image = load(folder_file(&dir, "raw.png"), 0);
+        assert_int_equal(image.channels, 1);
+        assert_memory_equal(image.u8, values, (size_t)width * (size_t)height);
+        image_free(&image);
+    }
+}
+
 /* ---- damage ---- */
 
 /* Every beginning of the file is refused with words, and the header either too or with the true size. */
@@ -651,6 +768,10 @@ int main(void) {
         TEST(test_other_formats),
         TEST(test_palette),
         TEST(test_index_pngs),
+        TEST(test_png_by_rows),
+        TEST(test_png_unfinished),
+        TEST(test_png_no_room),
+        TEST(test_png_filters),
         TEST(test_masks_in_other_clothes),
         TEST(test_pnm),
         TEST(test_other_pnm),

@@ -179,25 +179,53 @@ void file_sync_folder(const char *path) {
 
 /* ---- whole files into place ---- */
 
-static Err replace(const char *path, const void *bytes, size_t n, bool durable, Error *err) {
-    char *aside;
-    int fd = file_open_aside(path, &aside);
-    if (fd < 0) return err_set(err, ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    bool written = write_fully(fd, bytes, n) == 0 && (!durable || fsync(fd) == 0);
+Err file_begin(FileAside *out, const char *path, Error *err) {
+    *out = (FileAside){.path = path};
+    out->fd = file_open_aside(path, &out->aside);
+    if (out->fd >= 0) return OK;
+    out->aside = NULL;
+    return err_set(err, ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+}
+
+void file_drop(FileAside *file) {
+    if (file->aside == NULL) return;
+    if (file->fd >= 0) close(file->fd);
+    unlink(file->aside);
+    free(file->aside);
+    *file = (FileAside){0};
+}
+
+Err file_put(FileAside *file, const void *bytes, size_t n, Error *err) {
+    if (write_fully(file->fd, bytes, n) == 0) return OK;
+    return err_set(err, ERR_IO, "%s: cannot write: %s", file->path, strerror(errno));
+}
+
+Err file_finish(FileAside *file, bool durable, Error *err) {
+    bool written = !durable || fsync(file->fd) == 0;
     int cause = errno;
-    if (close(fd) != 0 && written) {
+    if (close(file->fd) != 0 && written) {
         written = false;
         cause = errno;
     }
-    if (written && rename(aside, path) != 0) {
+    file->fd = -1;
+    if (written && rename(file->aside, file->path) != 0) {
         written = false;
         cause = errno;
     }
-    if (!written) unlink(aside);
-    free(aside);
-    if (!written) return err_set(err, ERR_IO, "%s: cannot write: %s", path, strerror(cause));
-    if (durable) file_sync_folder(path);
+    if (!written) return err_set(err, ERR_IO, "%s: cannot write: %s", file->path, strerror(cause));
+    if (durable) file_sync_folder(file->path);
+    free(file->aside);
+    *file = (FileAside){0};
     return OK;
+}
+
+static Err replace(const char *path, const void *bytes, size_t n, bool durable, Error *err) {
+    FileAside file;
+    TRY(file_begin(&file, path, err));
+    Err code = file_put(&file, bytes, n, err);
+    if (code == OK) code = file_finish(&file, durable, err);
+    file_drop(&file);
+    return code;
 }
 
 Err file_replace(const char *path, const void *bytes, size_t n, Error *err) {

@@ -29,6 +29,19 @@ int file_open_aside(const char *path, char **aside);
  * begin with `magic` (at most 16 bytes), or with zeros or nothing where that was not yet written. */
 void file_remove_stale(const char *path, const void *magic, size_t n_magic);
 
+/* A file that is written piece by piece and takes its place when it is whole: file_begin, file_put as often as needed,
+ * then file_finish (with fsync when `durable`) or file_drop. `path` has to outlive it. After a failure only file_drop
+ * may follow; it is fine for one that was never begun ({0}) or is finished. */
+typedef struct FileAside {
+    const char *path;
+    char *aside; /* NULL: nothing is open */
+    int fd;
+} FileAside;
+Err file_begin(FileAside *out, const char *path, Error *err);
+Err file_put(FileAside *file, const void *bytes, size_t n, Error *err);
+Err file_finish(FileAside *file, bool durable, Error *err);
+void file_drop(FileAside *file);
+
 /* Make a rename to `path` last: fsync its folder. */
 void file_sync_folder(const char *path);
 

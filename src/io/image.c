@@ -300,6 +300,14 @@ static const char *png_load_indices(const uint8_t *bytes, size_t n, Image *out) 
     return png_decode_indices(bytes, n, &h, out->u8);
 }
 
+/* The pixels of the usual PNGs; false: one for stb_image. */
+static bool png_load(const uint8_t *bytes, size_t n, int channels, Image *out, const char **wrong) {
+    PngHeader h;
+    if (png_read_header(bytes, n, &h) != NULL || !png_can_decode(&h)) return false;
+    *wrong = png_decode(bytes, n, &h, channels, out);
+    return true;
+}
+
 /* Whether png_load_indices is what this file needs. */
 static bool holds_indices(Format format, const uint8_t *bytes, size_t n) {
     PngHeader h;
@@ -320,6 +328,7 @@ static const char *decode(Format format, const uint8_t *bytes, size_t n, const I
     if (wrong != NULL) return wrong;
     if (format == FORMAT_PNM) return pnm_load(bytes, n, spec.indices, out);
     if (spec.indices && holds_indices(format, bytes, n)) return png_load_indices(bytes, n, out);
+    if (format == FORMAT_PNG && png_load(bytes, n, spec.channels, out, &wrong)) return wrong;
     return stb_decode(bytes, n, format, spec.channels, info->depth, out);
 }
 

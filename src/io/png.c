@@ -155,24 +155,26 @@ static int paeth(int a, int b, int c) {
     return pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
 }
 
-/* Undo a row's filter in place; samples of one byte or less, so the left neighbour is one byte away. above: the row
- * above, zeros for the first. */
-static bool unfilter(int filter, uint8_t *row, const uint8_t *above, size_t n) {
+/* Undo a row's filter in place; the left neighbour is `pixel` bytes away. above: the row above, zeros for the first. */
+static bool unfilter(int filter, uint8_t *row, const uint8_t *above, size_t n, size_t pixel) {
+    size_t first = pixel < n ? pixel : n;
     switch (filter) {
     case 0:
         return true;
     case 1:
-        for (size_t i = 1; i < n; i++) row[i] = (uint8_t)(row[i] + row[i - 1]);
+        for (size_t i = pixel; i < n; i++) row[i] = (uint8_t)(row[i] + row[i - pixel]);
         return true;
     case 2:
         for (size_t i = 0; i < n; i++) row[i] = (uint8_t)(row[i] + above[i]);
         return true;
     case 3:
-        for (size_t i = 0; i < n; i++) row[i] = (uint8_t)(row[i] + ((i > 0 ? row[i - 1] : 0) + above[i]) / 2);
+        for (size_t i = 0; i < first; i++) row[i] = (uint8_t)(row[i] + above[i] / 2);
+        for (size_t i = first; i < n; i++) row[i] = (uint8_t)(row[i] + (row[i - pixel] + above[i]) / 2);
         return true;
     case 4:
-        for (size_t i = 0; i < n; i++)
-            row[i] = (uint8_t)(row[i] + (i > 0 ? paeth(row[i - 1], above[i], above[i - 1]) : above[0]));
+        for (size_t i = 0; i < first; i++) row[i] = (uint8_t)(row[i] + above[i]);
+        for (size_t i = first; i < n; i++)
+            row[i] = (uint8_t)(row[i] + paeth(row[i - pixel], above[i], above[i - pixel]));
         return true;
     default:
         return false;
@@ -200,7 +202,7 @@ static bool place_pass(const PngHeader *h, const Pass *pass, uint8_t *raw, const
     if (width == 0) return true;
     const uint8_t *above = zeros;
     for (size_t j = 0; j < height; j++, raw += bytes + 1) {
-        if (!unfilter(raw[0], raw + 1, above, bytes)) return false;
+        if (!unfilter(raw[0], raw + 1, above, bytes, 1)) return false;
         above = raw + 1;
         size_t y = (size_t)pass->y0 + j * (size_t)pass->dy;
         unpack(raw + 1, width, h->bit_depth, pass->dx, dst + y * (size_t)h->width + pass->x0);
@@ -224,5 +226,91 @@ const char *png_decode_indices(const uint8_t *bytes, size_t n, const PngHeader *
         if (width > 0) at += pass_height(&passes[i], h->height) * (1 + row_bytes(width, h->bit_depth));
     }
     free(raw);
+    return wrong;
+}
+
+/* ---- pixels row by row ---- */
+
+bool png_can_decode(const PngHeader *h) {
+    return h->bit_depth >= 8 && h->color_type != PNG_PALETTE && !h->interlaced && !h->transparency && h->complete;
+}
+
+/* The compressed pixels of a file as one stream. */
+typedef struct Inflater {
+    const uint8_t *bytes;
+    size_t n, at;
+    z_stream z;
+} Inflater;
+
+/* The next n bytes; false when there are not so many. */
+static bool inflate_bytes(Inflater *f, uint8_t *dst, size_t n) {
+    Chunk chunk;
+    f->z.next_out = dst;
+    f->z.avail_out = (uInt)n;
+    while (f->z.avail_out > 0) {
+        while (f->z.avail_in == 0) {
+            if (!next_chunk(f->bytes, f->n, &f->at, &chunk)) return false;
+            if (!is_type(&chunk, "IDAT")) continue;
+            f->z.next_in = (Bytef *)chunk.data; /* zlib does not write there */
+            f->z.avail_in = (uInt)chunk.bytes;
+        }
+        int state = inflate(&f->z, Z_NO_FLUSH);
+        if (state == Z_STREAM_END) return f->z.avail_out == 0;
+        if (state != Z_OK) return false;
+    }
+    return true;
+}
+
+/* Samples of a row into the picture: the high byte comes first, and the last channel is left out where the picture
+ * has one less. */
+static void place_row(const uint8_t *row, int in_file, int depth, Image *out, size_t y) {
+    size_t width = (size_t)out->width, kept = (size_t)out->channels, step = (size_t)in_file;
+    if (depth == 8 && kept == step) {
+        memcpy(out->u8 + y * width * kept, row, width * kept);
+        return;
+    }
+    for (size_t x = 0; x < width; x++) {
+        for (size_t k = 0; k < kept; k++) {
+            size_t from = x * step + k, to = (y * width + x) * kept + k;
+            if (depth == 8)
+                out->u8[to] = row[from];
+            else
+                out->u16[to] = (uint16_t)(row[2 * from] << 8 | row[2 * from + 1]);
+        }
+    }
+}
+
+static const char *decode_rows(Inflater *f, const PngHeader *h, int in_file, uint8_t *lines, Image *out) {
+    size_t pixel = (size_t)in_file * (size_t)h->bit_depth / 8, bytes = (size_t)h->width * pixel;
+    uint8_t *row = lines, *above = lines + bytes + 1;
+    for (size_t y = 0; y < (size_t)h->height; y++) {
+        if (!inflate_bytes(f, row, bytes + 1)) return "damaged: the compressed PNG data are not what the header says";
+        if (!unfilter(row[0], row + 1, above + 1, bytes, pixel)) return "damaged: an unknown PNG filter";
+        place_row(row + 1, in_file, h->bit_depth, out, y);
+        uint8_t *swap = row;
+        row = above;
+        above = swap;
+    }
+    return NULL;
+}
+
+const char *png_decode(const uint8_t *bytes, size_t n, const PngHeader *h, int channels, Image *out) {
+    static const int in_type[] = {[PNG_GREY] = 1, [PNG_RGB] = 3, [PNG_GREY_ALPHA] = 2, [PNG_RGBA] = 4};
+    int in_file = in_type[h->color_type];
+    int kept = (in_file == 2 && channels == 1) || (in_file == 4 && channels == 3) ? channels : in_file;
+    size_t line = (size_t)h->width * (size_t)in_file * (size_t)h->bit_depth / 8 + 1;
+    Inflater f = {.bytes = bytes, .n = n, .at = SIGNATURE_BYTES};
+    uint8_t *lines = calloc(2 * line, 1);
+    const char *wrong = NULL;
+    *out = (Image){0};
+    if (lines == NULL || image_new(out, h->width, h->height, kept, h->bit_depth, NULL) != OK ||
+        inflateInit(&f.z) != Z_OK) {
+        wrong = "no memory for its pixels";
+    } else {
+        wrong = decode_rows(&f, h, in_file, lines, out);
+        inflateEnd(&f.z);
+    }
+    free(lines);
+    if (wrong != NULL) image_free(out);
     return wrong;
 }

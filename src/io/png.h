@@ -1,7 +1,9 @@
-/* png.h - what stb_image does not do for PNG: check that a file is whole, hand out palette indices, write fast.
+/* png.h - what stb_image does not do for PNG: check that a file is whole, hand out palette indices, read large pictures
+ * in little memory, write fast and row by row.
  *
  * stb_image skips the checksums, turns palettes into colours and 1, 2 and 4 bit grey values into 0..255; a mask needs
- * the numbers themselves. Its writer compresses with code of its own; this one with zlib, and it knows palettes.
+ * the numbers themselves. It holds a picture three times while it decodes it. Its writer compresses with code of its
+ * own; this one with zlib, and it knows palettes.
  */
 #ifndef SANDGLASS_IO_PNG_H
 #define SANDGLASS_IO_PNG_H
@@ -33,8 +35,35 @@ const char *png_check(const uint8_t *bytes, size_t n);
  * Returns NULL or a phrase. */
 const char *png_decode_indices(const uint8_t *bytes, size_t n, const PngHeader *header, uint8_t *dst);
 
-/* Encode 1 to 4 channels of 8 or 16 bit; with n_palette > 0 a 1-channel 8-bit image as indices of that palette (values
- * beyond it are an error). *bytes is malloc'ed. */
+/* Whether png_decode takes it: 8 or 16 bit a sample, not interlaced, no palette, no tRNS chunk. */
+bool png_can_decode(const PngHeader *header);
+/* The pixels of such a file, as many channels as it has, or `channels` where that only leaves out the alpha; 0: as it
+ * has. Inflates row by row into the picture, so that it takes the picture's memory and two rows. Returns NULL or a
+ * phrase. */
+const char *png_decode(const uint8_t *bytes, size_t n, const PngHeader *header, int channels, Image *out);
+
+/* ---- writing: png_write.c ---- */
+
+/* For what is written once and kept; for photos written by the hundred; for large areas of one value. */
+typedef enum PngStyle { PNG_SMALL, PNG_QUICK, PNG_FLAT } PngStyle;
+
+typedef struct PngSpec {
+    int width, height, channels, depth; /* 1 to 4 channels of 8 or 16 bit */
+    int n_palette;                      /* > 0: 1 channel of 8 bit, indices of this palette; values beyond it fail */
+    const uint8_t (*palette)[3];
+    PngStyle style;
+} PngSpec;
+
+/* A file written row by row: png_create, png_rows until all are there, png_commit, png_close. It is written aside;
+ * png_commit puts it in place, png_close without it before leaves no trace. rows: width * channels samples each, 16 bit
+ * in the machine's order. */
+typedef struct PngFile PngFile;
+Err png_create(PngFile **out, const char *path, const PngSpec *spec, Error *err);
+Err png_rows(PngFile *file, int n, const void *rows, Error *err);
+Err png_commit(PngFile *file, Error *err);
+void png_close(PngFile *file); /* NULL is fine */
+
+/* A whole picture in memory, PNG_SMALL; *bytes is malloc'ed. */
 Err png_encode(const Image *image, int n_palette, const uint8_t (*palette)[3], uint8_t **bytes, size_t *n, Error *err);
 
 #endif

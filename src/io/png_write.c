@@ -1,15 +1,24 @@
-/* png_write.c - writes PNG files: 1 to 4 channels of 8 or 16 bit, or indices of a palette.
+/* png_write.c - writes PNG files: 1 to 4 channels of 8 or 16 bit, or indices of a palette; row by row, so that a
+ * picture need not be in memory as a whole.
  *
- * Rows of pictures are filtered by the rule of the standard (12.8): of the five filters the one whose bytes, taken as
- * signed, have the smallest sum of magnitudes. Indices and masks go unfiltered.
+ * Three styles. PNG_SMALL filters rows by the rule of the standard (12.8): of the five filters the one whose bytes,
+ * taken as signed, have the smallest sum of magnitudes; indices and masks go unfiltered. PNG_QUICK and PNG_FLAT take
+ * one filter for all rows and look for runs of one byte only (Z_RLE), which is what a good filter leaves. Measured on a
+ * CamVid scene of 480 x 360 (ms and bytes): the photo with classes laid over 32 and 182000 by PNG_SMALL's compression,
+ * 6 and 177000 by PNG_QUICK's; the mask 1.0 and 4800 against 0.4 and 4450 by PNG_FLAT's; the mask in colours 2.1 and
+ * 7300 against 1.8 and 6700.
  */
 #include "io/png.h"
+
+#include "io/file.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-enum { LEVEL = 6, N_FILTERS = 5 };
+enum { LEVEL = 6, N_FILTERS = 5, FILTER_UP = 2, FILTER_PAETH = 4, CHUNK_BYTES = 1 << 16, ADAPTIVE = -1 };
+
+/* ---- rows ---- */
 
 static void put32(uint8_t *p, uint32_t value) {
     p[0] = (uint8_t)(value >> 24);
@@ -18,41 +27,44 @@ static void put32(uint8_t *p, uint32_t value) {
     p[3] = (uint8_t)value;
 }
 
-/* Append a chunk at `to`; its data may be there already (data == to + 8). Returns the place behind it. */
-static uint8_t *put_chunk(uint8_t *to, const char *type, const void *data, size_t n) {
-    put32(to, (uint32_t)n);
-    memcpy(to + 4, type, 4);
-    if (n > 0 && data != to + 8) memcpy(to + 8, data, n);
-    put32(to + 8 + n, (uint32_t)crc32_z(0, to + 4, n + 4));
-    return to + 12 + n;
-}
-
 /* A row as PNG stores it: 16-bit samples with the high byte first. */
-static void raw_row(const Image *image, size_t y, uint8_t *dst) {
-    size_t samples = (size_t)image->width * (size_t)image->channels;
-    if (image->depth == 8) {
-        memcpy(dst, image->u8 + y * samples, samples);
+static void raw_row(const PngSpec *spec, const void *row, uint8_t *dst) {
+    size_t samples = (size_t)spec->width * (size_t)spec->channels;
+    if (spec->depth == 8) {
+        memcpy(dst, row, samples);
         return;
     }
+    const uint16_t *src = row;
     for (size_t i = 0; i < samples; i++) {
-        uint16_t value = image->u16[y * samples + i];
-        dst[2 * i] = (uint8_t)(value >> 8);
-        dst[2 * i + 1] = (uint8_t)value;
+        dst[2 * i] = (uint8_t)(src[i] >> 8);
+        dst[2 * i + 1] = (uint8_t)src[i];
     }
 }
 
-static void filter_row(int filter, const uint8_t *row, const uint8_t *above, size_t n, size_t pixel, uint8_t *dst) {
-    for (size_t i = 0; i < n; i++) {
-        int a = i >= pixel ? row[i - pixel] : 0, b = above[i], c = i >= pixel ? above[i - pixel] : 0;
-        int predicted = 0;
-        if (filter == 1) predicted = a;
-        if (filter == 2) predicted = b;
-        if (filter == 3) predicted = (a + b) / 2;
-        if (filter == 4) {
-            int pa = abs(b - c), pb = abs(a - c), pc = abs(a + b - 2 * c);
-            predicted = pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
-        }
-        dst[i] = (uint8_t)(row[i] - predicted);
+static uint8_t paeth_rest(int x, int a, int b, int c) {
+    int pa = abs(b - c), pb = abs(a - c), pc = abs(a + b - 2 * c);
+    return (uint8_t)(x - (pa <= pb && pa <= pc ? a : pb <= pc ? b : c));
+}
+
+/* `pixel` bytes in front of row and above are there, and zeros. */
+static void filter_row(int filter, const uint8_t *row, const uint8_t *above, size_t n, size_t pixel,
+                       uint8_t *restrict dst) {
+    const uint8_t *left = row - pixel, *corner = above - pixel;
+    switch (filter) {
+    case 0:
+        memcpy(dst, row, n);
+        break;
+    case 1:
+        for (size_t i = 0; i < n; i++) dst[i] = (uint8_t)(row[i] - left[i]);
+        break;
+    case 2:
+        for (size_t i = 0; i < n; i++) dst[i] = (uint8_t)(row[i] - above[i]);
+        break;
+    case 3:
+        for (size_t i = 0; i < n; i++) dst[i] = (uint8_t)(row[i] - (left[i] + above[i]) / 2);
+        break;
+    default:
+        for (size_t i = 0; i < n; i++) dst[i] = paeth_rest(row[i], left[i], above[i], corner[i]);
     }
 }
 
@@ -62,81 +74,252 @@ static uint64_t magnitude(const uint8_t *row, size_t n) {
     return sum;
 }
 
-/* All rows, each behind its filter byte, into raw. scratch: two rows. */
-static void filter_image(const Image *image, bool plain, size_t bytes, size_t pixel, uint8_t *raw, uint8_t *scratch) {
-    uint8_t *row = scratch, *above = scratch + bytes, *trial = scratch + 2 * bytes;
-    memset(above, 0, bytes);
-    for (size_t y = 0; y < (size_t)image->height; y++, raw += bytes + 1) {
-        raw_row(image, y, row);
-        raw[0] = 0;
-        memcpy(raw + 1, row, bytes);
-        uint64_t best = plain ? 0 : magnitude(row, bytes);
-        for (int filter = 1; filter < N_FILTERS && !plain; filter++) {
-            filter_row(filter, row, above, bytes, pixel, trial);
-            uint64_t sum = magnitude(trial, bytes);
-            if (sum >= best) continue;
-            best = sum;
-            raw[0] = (uint8_t)filter;
-            memcpy(raw + 1, trial, bytes);
+/* ---- the encoder ---- */
+
+/* Where finished bytes go. */
+typedef Err (*PutFn)(void *context, const void *bytes, size_t n, Error *err);
+
+typedef struct Encoder {
+    PngSpec spec;
+    PutFn put;
+    void *context;
+    z_stream z;
+    bool deflating;
+    int filter;            /* 0..4, or ADAPTIVE */
+    size_t pixel, bytes;   /* of a pixel, of a row */
+    int64_t rows;          /* so far */
+    uint8_t *memory;       /* all below */
+    uint8_t *row, *above;  /* each behind `pixel` zeros */
+    uint8_t *best, *trial; /* each behind its filter byte */
+    uint8_t *chunk;        /* an IDAT chunk: 8 bytes, CHUNK_BYTES of data, 4 bytes */
+} Encoder;
+
+/* Send a chunk whose data lies at chunk + 8, with room for the checksum behind it. */
+static Err put_chunk(Encoder *e, const char *type, uint8_t *chunk, size_t n, Error *err) {
+    put32(chunk, (uint32_t)n);
+    memcpy(chunk + 4, type, 4);
+    put32(chunk + 8 + n, (uint32_t)crc32_z(0, chunk + 4, n + 4));
+    return e->put(e->context, chunk, n + 12, err);
+}
+
+static Err put_head(Encoder *e, Error *err) {
+    static const uint8_t color_types[5] = {0, PNG_GREY, PNG_GREY_ALPHA, PNG_RGB, PNG_RGBA};
+    const PngSpec *spec = &e->spec;
+    uint8_t ihdr[12 + 13] = {0}, plte[12 + 3 * 256];
+    put32(ihdr + 8, (uint32_t)spec->width);
+    put32(ihdr + 12, (uint32_t)spec->height);
+    ihdr[16] = (uint8_t)spec->depth;
+    ihdr[17] = spec->n_palette > 0 ? PNG_PALETTE : color_types[spec->channels];
+    TRY(e->put(e->context, "\x89PNG\r\n\x1a\n", 8, err));
+    TRY(put_chunk(e, "IHDR", ihdr, 13, err));
+    if (spec->n_palette <= 0) return OK;
+    memcpy(plte + 8, spec->palette, 3 * (size_t)spec->n_palette);
+    return put_chunk(e, "PLTE", plte, 3 * (size_t)spec->n_palette, err);
+}
+
+static Err take_memory(Encoder *e, Error *err) {
+    size_t line = e->pixel + e->bytes, filtered = e->bytes + 1;
+    e->memory = calloc(2 * line + 2 * filtered + CHUNK_BYTES + 12, 1);
+    if (e->memory == NULL)
+        return err_set(err, ERR_MEMORY, "no memory to encode a PNG of %dx%d", e->spec.width, e->spec.height);
+    e->row = e->memory + e->pixel;
+    e->above = e->row + line;
+    e->best = e->memory + 2 * line;
+    e->trial = e->best + filtered;
+    e->chunk = e->trial + filtered;
+    return OK;
+}
+
+static Err encoder_begin(Encoder *e, const PngSpec *spec, PutFn put, void *context, Error *err) {
+    *e = (Encoder){.spec = *spec, .put = put, .context = context};
+    if (spec->channels < 1 || spec->channels > 4 || (spec->depth != 8 && spec->depth != 16))
+        return err_set(err, ERR_DATA, "PNG holds 1 to 4 channels of 8 or 16 bit, not %d of %d bit", spec->channels,
+                       spec->depth);
+    e->pixel = (size_t)spec->channels * (size_t)spec->depth / 8;
+    e->bytes = (size_t)spec->width * e->pixel;
+    bool small = spec->style == PNG_SMALL, plain = spec->n_palette > 0;
+    e->filter = small ? plain ? 0 : ADAPTIVE : spec->style == PNG_QUICK ? FILTER_PAETH : FILTER_UP;
+    bool runs = spec->style == PNG_QUICK || (spec->style == PNG_FLAT && spec->channels == 1);
+    TRY(take_memory(e, err));
+    if (deflateInit2(&e->z, LEVEL, Z_DEFLATED, 15, 9, runs ? Z_RLE : Z_DEFAULT_STRATEGY) != Z_OK)
+        return err_set(err, ERR_MEMORY, "no memory to encode a PNG of %dx%d", spec->width, spec->height);
+    e->deflating = true;
+    e->z.next_out = e->chunk + 8;
+    e->z.avail_out = CHUNK_BYTES;
+    return put_head(e, err);
+}
+
+/* Compress n bytes (or, with Z_FINISH, what is left), sending each chunk that is full. */
+static Err compress_bytes(Encoder *e, const uint8_t *bytes, size_t n, int flush, Error *err) {
+    e->z.next_in = (Bytef *)bytes; /* zlib does not write there */
+    e->z.avail_in = (uInt)n;
+    while (true) {
+        int state = deflate(&e->z, flush);
+        bool full = e->z.avail_out == 0, ended = state == Z_STREAM_END;
+        size_t have = CHUNK_BYTES - e->z.avail_out;
+        if (full || (ended && have > 0)) {
+            TRY(put_chunk(e, "IDAT", e->chunk, have, err));
+            e->z.next_out = e->chunk + 8;
+            e->z.avail_out = CHUNK_BYTES;
         }
-        uint8_t *swap = row;
-        row = above;
-        above = swap;
+        if (ended || (flush == Z_NO_FLUSH && e->z.avail_in == 0 && !full)) return OK;
+        if (state != Z_OK && state != Z_BUF_ERROR)
+            return err_set(err, ERR_DATA, "cannot compress a PNG of %dx%d", e->spec.width, e->spec.height);
     }
 }
 
-static void write_ihdr(const Image *image, bool palette, uint8_t ihdr[13]) {
-    static const uint8_t color_types[5] = {0, PNG_GREY, PNG_GREY_ALPHA, PNG_RGB, PNG_RGBA};
-    memset(ihdr, 0, 13);
-    put32(ihdr, (uint32_t)image->width);
-    put32(ihdr + 4, (uint32_t)image->height);
-    ihdr[8] = (uint8_t)image->depth;
-    ihdr[9] = palette ? PNG_PALETTE : color_types[image->channels];
+/* Filter the current row by each filter in question; returns the one with its filter byte in front. */
+static const uint8_t *filtered_row(Encoder *e) {
+    if (e->filter != ADAPTIVE) {
+        e->best[0] = (uint8_t)e->filter;
+        filter_row(e->filter, e->row, e->above, e->bytes, e->pixel, e->best + 1);
+        return e->best;
+    }
+    uint64_t least = UINT64_MAX;
+    for (int filter = 0; filter < N_FILTERS; filter++) {
+        e->trial[0] = (uint8_t)filter;
+        filter_row(filter, e->row, e->above, e->bytes, e->pixel, e->trial + 1);
+        uint64_t sum = magnitude(e->trial + 1, e->bytes);
+        if (sum >= least) continue;
+        least = sum;
+        uint8_t *swap = e->best;
+        e->best = e->trial;
+        e->trial = swap;
+    }
+    return e->best;
 }
 
-static Err check_indices(const Image *image, int n_palette, Error *err) {
-    size_t n = (size_t)image->width * (size_t)image->height;
-    for (size_t i = 0; i < n; i++)
-        if (image->u8[i] >= n_palette)
-            return err_set(err, ERR_DATA, "value %d is beyond the palette's %d colours", image->u8[i], n_palette);
+static Err check_indices(const Encoder *e, Error *err) {
+    for (size_t i = 0; i < e->bytes && e->spec.n_palette > 0; i++)
+        if (e->row[i] >= e->spec.n_palette)
+            return err_set(err, ERR_DATA, "value %d is beyond the palette's %d colours", e->row[i], e->spec.n_palette);
+    return OK;
+}
+
+static Err encoder_rows(Encoder *e, int n, const void *rows, Error *err) {
+    const uint8_t *src = rows;
+    for (int y = 0; y < n; y++, src += e->bytes) {
+        raw_row(&e->spec, src, e->row);
+        TRY(check_indices(e, err));
+        TRY(compress_bytes(e, filtered_row(e), e->bytes + 1, Z_NO_FLUSH, err));
+        uint8_t *swap = e->row;
+        e->row = e->above;
+        e->above = swap;
+    }
+    e->rows += n;
+    return OK;
+}
+
+static Err encoder_end(Encoder *e, Error *err) {
+    if (e->rows != e->spec.height)
+        return err_set(err, ERR_DATA, "a PNG of %d rows got %lld", e->spec.height, (long long)e->rows);
+    TRY(compress_bytes(e, NULL, 0, Z_FINISH, err));
+    return put_chunk(e, "IEND", e->chunk, 0, err);
+}
+
+static void encoder_free(Encoder *e) {
+    if (e->deflating) deflateEnd(&e->z);
+    e->deflating = false;
+    free(e->memory);
+    e->memory = NULL;
+}
+
+/* ---- into memory ---- */
+
+typedef struct Growing {
+    uint8_t *bytes;
+    size_t n, capacity;
+} Growing;
+
+static Err append(void *context, const void *bytes, size_t n, Error *err) {
+    Growing *g = context;
+    if (g->n + n > g->capacity) {
+        size_t capacity = (g->n + n) * 2;
+        uint8_t *more = realloc(g->bytes, capacity);
+        if (more == NULL) return err_set(err, ERR_MEMORY, "no memory for a PNG of %zu bytes", capacity);
+        g->bytes = more;
+        g->capacity = capacity;
+    }
+    memcpy(g->bytes + g->n, bytes, n);
+    g->n += n;
     return OK;
 }
 
 Err png_encode(const Image *image, int n_palette, const uint8_t (*palette)[3], uint8_t **bytes, size_t *n, Error *err) {
+    PngSpec spec = {.width = image->width,
+                    .height = image->height,
+                    .channels = image->channels,
+                    .depth = image->depth,
+                    .n_palette = n_palette,
+                    .palette = palette};
+    Encoder e;
+    Growing out = {0};
     *bytes = NULL;
     *n = 0;
-    if (image->channels < 1 || image->channels > 4 || (image->depth != 8 && image->depth != 16))
-        return err_set(err, ERR_DATA, "PNG holds 1 to 4 channels of 8 or 16 bit, not %d of %d bit", image->channels,
-                       image->depth);
-    if (n_palette > 0) TRY(check_indices(image, n_palette, err));
-    size_t pixel = (size_t)image->channels * (size_t)image->depth / 8, row = (size_t)image->width * pixel;
-    size_t n_raw = (row + 1) * (size_t)image->height;
-    uLong bound = compressBound(n_raw);
-    uint8_t *raw = malloc(n_raw), *scratch = malloc(3 * row);
-    uint8_t *out = malloc(bound + 8 + 4 * 12 + 13 + 768);
-    Err code = OK;
-    if (raw == NULL || scratch == NULL || out == NULL) {
-        code = err_set(err, ERR_MEMORY, "no memory to encode a PNG of %dx%d", image->width, image->height);
-        goto done;
+    Err code = encoder_begin(&e, &spec, append, &out, err);
+    if (code == OK) code = encoder_rows(&e, image->height, image->data, err);
+    if (code == OK) code = encoder_end(&e, err);
+    encoder_free(&e);
+    if (code != OK) {
+        free(out.bytes);
+        return code;
     }
-    filter_image(image, n_palette > 0, row, pixel, raw, scratch);
-    uint8_t ihdr[13], *at = out + 8;
-    memcpy(out, "\x89PNG\r\n\x1a\n", 8);
-    write_ihdr(image, n_palette > 0, ihdr);
-    at = put_chunk(at, "IHDR", ihdr, sizeof ihdr);
-    if (n_palette > 0) at = put_chunk(at, "PLTE", palette, 3 * (size_t)n_palette);
-    if (compress2(at + 8, &bound, raw, n_raw, LEVEL) != Z_OK || bound > INT32_MAX) {
-        code = err_set(err, ERR_DATA, "cannot compress a PNG of %dx%d", image->width, image->height);
-        goto done;
-    }
-    at = put_chunk(at, "IDAT", at + 8, bound);
-    at = put_chunk(at, "IEND", NULL, 0);
-    *bytes = out;
-    *n = (size_t)(at - out);
-    out = NULL;
-done:
-    free(raw);
-    free(scratch);
-    free(out);
+    *bytes = out.bytes;
+    *n = out.n;
+    return OK;
+}
+
+/* ---- into a file ---- */
+
+struct PngFile {
+    Encoder encoder;
+    FileAside file;
+    char *path;
+    uint8_t palette[256][3];
+};
+
+static Err put_in_file(void *context, const void *bytes, size_t n, Error *err) {
+    return file_put(context, bytes, n, err);
+}
+
+/* Words about a file, with its name in front where they lack it. */
+static Err named(const PngFile *f, Err code, Error *err) {
+    if (code != OK && code != ERR_IO) return err_context(err, "%s", f->path);
     return code;
+}
+
+Err png_create(PngFile **out, const char *path, const PngSpec *spec, Error *err) {
+    *out = NULL;
+    PngFile *f = calloc(1, sizeof *f);
+    if (f == NULL || (f->path = strdup(path)) == NULL) {
+        free(f);
+        return err_set(err, ERR_MEMORY, "%s: out of memory", path);
+    }
+    PngSpec own = *spec;
+    own.palette = (const uint8_t(*)[3])f->palette;
+    if (spec->n_palette > 0) memcpy(f->palette, spec->palette, 3 * (size_t)spec->n_palette);
+    Err code = file_begin(&f->file, f->path, err);
+    if (code == OK) code = named(f, encoder_begin(&f->encoder, &own, put_in_file, &f->file, err), err);
+    if (code == OK)
+        *out = f;
+    else
+        png_close(f);
+    return code;
+}
+
+Err png_rows(PngFile *file, int n, const void *rows, Error *err) {
+    return named(file, encoder_rows(&file->encoder, n, rows, err), err);
+}
+
+Err png_commit(PngFile *file, Error *err) {
+    TRY(named(file, encoder_end(&file->encoder, err), err));
+    return file_finish(&file->file, false, err);
+}
+
+void png_close(PngFile *file) {
+    if (file == NULL) return;
+    encoder_free(&file->encoder);
+    file_drop(&file->file);
+    free(file->path);
+    free(file);
 }
