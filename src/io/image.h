@@ -62,6 +62,10 @@ Err image_decode(const char *name, const uint8_t *bytes, size_t n, int channels,
  * depth. */
 Err image_resize(const Image *src, int width, int height, bool nearest, Image *out, Error *err);
 
+/* The same filter for n planes of floats, one after the other: src n,height,width to dst n,to_height,to_width. */
+Err planes_resize(int64_t n, int height, int width, const float *src, int to_height, int to_width, float *dst,
+                  Error *err);
+
 /* Change channels and depth in place; 0 keeps them. Grey <-> RGB, alpha dropped or opaque, 8 <-> 16 bit by full scale.
  * What cannot be done (32 <-> 8 bit, other channel counts) is an error. */
 Err image_convert(Image *image, int channels, int depth, Error *err);

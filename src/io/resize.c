@@ -125,6 +125,43 @@ Err image_resize(const Image *src, int width, int height, bool nearest, Image *o
     return code;
 }
 
+/* One plane: rows into rows (height x to_width), then columns. */
+static void resize_plane(int height, int width, const float *src, const Taps *across, const Taps *down, int to_height,
+                         int to_width, float *rows, float *dst) {
+    size_t line = (size_t)to_width;
+    for (size_t y = 0; y < (size_t)height; y++) {
+        const float *from = src + y * (size_t)width;
+        for (size_t x = 0; x < line; x++) {
+            const float *weight = across->weight + x * (size_t)across->n_max, *at = from + across->first[x];
+            float sum = 0;
+            for (int t = 0; t < across->n[x]; t++) sum += weight[t] * at[t];
+            rows[y * line + x] = sum;
+        }
+    }
+    for (size_t y = 0; y < (size_t)to_height; y++) {
+        const float *weight = down->weight + y * (size_t)down->n_max, *from = rows + (size_t)down->first[y] * line;
+        float *to = dst + y * line;
+        for (size_t x = 0; x < line; x++) to[x] = weight[0] * from[x];
+        for (int t = 1; t < down->n[y]; t++)
+            for (size_t x = 0; x < line; x++) to[x] += weight[t] * from[(size_t)t * line + x];
+    }
+}
+
+Err planes_resize(int64_t n, int height, int width, const float *src, int to_height, int to_width, float *dst,
+                  Error *err) {
+    size_t plane = (size_t)height * (size_t)width, to_plane = (size_t)to_height * (size_t)to_width;
+    Taps across = {0}, down = {0};
+    float *rows = malloc((size_t)height * (size_t)to_width * sizeof(float));
+    bool ready = rows != NULL && taps_new(&across, width, to_width) && taps_new(&down, height, to_height);
+    for (int64_t i = 0; ready && i < n; i++)
+        resize_plane(height, width, src + (size_t)i * plane, &across, &down, to_height, to_width, rows,
+                     dst + (size_t)i * to_plane);
+    taps_free(&across);
+    taps_free(&down);
+    free(rows);
+    return ready ? OK : err_set(err, ERR_MEMORY, "no memory to resize planes to %dx%d", to_width, to_height);
+}
+
 /* ---- channels and depth ---- */
 
 /* One pixel: grey [alpha] or RGB [alpha] to the same choice. Luminance by the weights stb_image uses. */

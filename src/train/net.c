@@ -23,6 +23,7 @@ struct Net {
     int64_t stride;
     int64_t generation, uses;
     KeptProgram kept[MAX_PROGRAMS];
+    size_t kept_bytes;       /* that they may take together; 0: any */
     float *padded, *cropped; /* net_run's buffers */
     size_t padded_floats, cropped_floats;
 };
@@ -182,6 +183,27 @@ static KeptProgram *find_place(Net *net, Shape input, const NetPart *part) {
     return place;
 }
 
+/* Give up the programs that were not used for longest, until they take no more than they may; `newest` stays. */
+static void drop_programs(Net *net, const KeptProgram *newest) {
+    while (net->kept_bytes > 0) {
+        KeptProgram *oldest = NULL;
+        size_t bytes = 0;
+        for (int i = 0; i < MAX_PROGRAMS; i++) {
+            KeptProgram *k = &net->kept[i];
+            if (!k->program) continue;
+            bytes += program_stats(k->program).block_bytes;
+            if (k != newest && (!oldest || k->used < oldest->used)) oldest = k;
+        }
+        if (bytes <= net->kept_bytes || !oldest) return;
+        program_free(oldest->program);
+        *oldest = (KeptProgram){0};
+    }
+}
+
+void net_limit_programs(Net *net, size_t bytes) {
+    net->kept_bytes = bytes > 0 ? bytes : 1;
+}
+
 /* The program of a part whose names are the graph's. */
 static Err find_program(Net *net, const NetPart *part, Shape input, Program **out, Error *err) {
     KeptProgram *k = find_place(net, input, part);
@@ -199,6 +221,7 @@ static Err find_program(Net *net, const NetPart *part, Shape input, Program **ou
                             .outputs = &part->at,
                             .only_outputs = part->at != NULL};
         TRY(compile_program(&k->program, &spec, err));
+        drop_programs(net, k);
     }
     if (k->refreshed != net->generation) program_refresh(k->program);
     k->refreshed = net->generation;

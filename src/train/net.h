@@ -51,6 +51,10 @@ void net_bind_batch(Program *program, const LossSet *losses, const Batch *batch)
  * training where train.score_draws is on); the Net's, until the next call. */
 Err net_program(Net *net, Shape input, bool scored, Program **out, Error *err);
 
+/* Inference programs are kept for inputs of the same size to come. Keep no more than have this much memory together,
+ * one at least; 0, as at first: six, whatever they take. */
+void net_limit_programs(Net *net, size_t bytes);
+
 /* ---- parts: encoder, decoder, what any layer gives ---- */
 
 /* The layer whose result is the code: `model.code`, else the one named "code". NULL, with words in err, when there is
