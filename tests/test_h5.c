@@ -50,7 +50,7 @@ static void test_arrays(void **state) {
     CHECK(h5_create(&f, scratch_path(s, "a.h5"), &s->err));
     CHECK(h5_write(f, "/weights/enc/f32", (H5Array){H5_F32, 2, {2, 3}}, NULL, f32, &s->err));
     CHECK(h5_write(f, "/weights/f64", (H5Array){H5_F64, 1, {2}}, NULL, f64, &s->err));
-    CHECK(h5_write(f, "/u8", (H5Array){H5_U8, 2, {2, 2}}, &(H5Layout){1, 4, true, false}, u8, &s->err));
+    CHECK(h5_write(f, "/u8", (H5Array){H5_U8, 2, {2, 2}}, &(H5Layout){1, 4, true, false, {0}}, u8, &s->err));
     CHECK(h5_write(f, "/u16", (H5Array){H5_U16, 1, {2}}, NULL, u16, &s->err));
     CHECK(h5_write(f, "/i32", (H5Array){H5_I32, 1, {2}}, NULL, i32, &s->err));
     CHECK(h5_write(f, "/i64", (H5Array){H5_I64, 1, {1}}, NULL, i64, &s->err));
@@ -105,7 +105,7 @@ static void test_append(void **state) {
     enum { ROWS = 50, BYTES = 7 };
     H5 *f;
     CHECK(h5_create(&f, scratch_path(s, "a.h5"), &s->err));
-    CHECK(h5_write(f, "/rows", (H5Array){H5_U8, 2, {0, BYTES}}, &(H5Layout){1, 1, true, true}, NULL, &s->err));
+    CHECK(h5_write(f, "/rows", (H5Array){H5_U8, 2, {0, BYTES}}, &(H5Layout){1, 1, true, true, {0}}, NULL, &s->err));
     for (int i = 0; i < ROWS; i += 2) {
         uint8_t rows[2][BYTES];
         memset(rows[0], i, BYTES);
@@ -195,7 +195,8 @@ static void write_sample(Scratch *s, const char *name, int seed) {
     CHECK(h5_set_text(f, "/", "format", "sample", &s->err));
     CHECK(h5_set_int(f, "/", "seed", seed, &s->err));
     CHECK(h5_write(f, "/plain/values", (H5Array){H5_F32, 2, {100, 3}}, NULL, values, &s->err));
-    CHECK(h5_write(f, "/packed", (H5Array){H5_F32, 2, {100, 3}}, &(H5Layout){10, 4, true, false}, values, &s->err));
+    CHECK(
+        h5_write(f, "/packed", (H5Array){H5_F32, 2, {100, 3}}, &(H5Layout){10, 4, true, false, {0}}, values, &s->err));
     CHECK(h5_write_texts(f, "/texts", 3, (const char *const[]){"a", "bb", "ccc"}, &s->err));
     CHECK(h5_commit(f, NULL, &s->err));
     h5_close(f);
@@ -455,7 +456,7 @@ static void test_damaged_chunk(void **state) {
     for (int i = 0; i < 64; i++) data[i] = (uint8_t)(200 + i % 50);
     H5 *f;
     CHECK(h5_create(&f, scratch_path(s, "a.h5"), &s->err));
-    CHECK(h5_write(f, "/data", (H5Array){H5_U8, 1, {64}}, &(H5Layout){64, 0, true, false}, data, &s->err));
+    CHECK(h5_write(f, "/data", (H5Array){H5_U8, 1, {64}}, &(H5Layout){64, 0, true, false, {0}}, data, &s->err));
     CHECK(h5_commit(f, NULL, &s->err));
     h5_close(f);
     size_t bytes;

@@ -373,7 +373,7 @@ static void test_png_by_rows(void **state) {
         int height = 1 + (int)rng_below(&rng, 300);
         Image a = trial % 3 ? pattern_image(width, height, channels, depth)
                             : random_image(&rng, width, height, channels, depth);
-        PngSpec spec = spec_of(&a, (PngStyle)(trial / 8 % 3));
+        PngSpec spec = spec_of(&a, trial / 8 % 2 ? PNG_FLAT : PNG_QUICK);
         PngFile *file;
         assert_int_equal(png_create(&file, path, &spec, NULL), OK);
         size_t row = image_bytes(&a) / (size_t)height;

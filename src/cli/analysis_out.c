@@ -92,7 +92,7 @@ Err analysis_features(Analysis *a, Features *out, const char *split, const char 
 Err analysis_pictures(Analysis *a, Features *out, const char *split, const char *at, int64_t limit, Error *err) {
     TRY(analysis_features(a, out, split, at, limit, err));
     const DataConfig *data = net_data(a->net);
-    int64_t channels = network_channels(a->net);
+    int64_t channels = net_channels(a->net);
     if (channels < 1) channels = 1;
     if (out->size % channels != 0) {
         features_free(out);

@@ -38,7 +38,7 @@ typedef struct Maps {
 static Err from_file(Maps *m, const char *path, Error *err) {
     Image image = {0};
     m->source = path;
-    TRY(image_load(path, network_channels(m->a->net), &image, err));
+    TRY(image_load(path, net_channels(m->a->net), &image, err));
     Err code = planes_from_image(&m->planes, m->a->net, &image, err);
     if (code != OK) err_context(err, "%s", path);
     image_free(&image);

@@ -103,7 +103,7 @@ static Err encode_planes(Encode *e, int i, const Planes *planes, Error *err) {
 static Err encode_picture(Encode *e, int i, Error *err) {
     Image image = {0};
     Planes planes = {0};
-    TRY(inputs_read(&e->inputs, i, network_channels(e->net), &image, err));
+    TRY(inputs_read(&e->inputs, i, net_channels(e->net), &image, err));
     Err code = planes_from_image(&planes, e->net, &image, err);
     if (code == OK) code = encode_planes(e, i, &planes, err);
     planes_free(&planes);

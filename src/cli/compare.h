@@ -1,15 +1,19 @@
-/* compare.h - pictures beside one another, and how like they are. 8 or 16 bit samples. */
+/* compare.h - how like two pictures are. 8 or 16 bit samples. */
 #ifndef SANDGLASS_CLI_COMPARE_H
 #define SANDGLASS_CLI_COMPARE_H
 
 #include "io/image.h"
 
-/* Mean squared difference over all samples, in the scale 0..1. The pictures have one size and as many channels. */
-double picture_mse(const Image *a, const Image *b);
-/* Peak signal to noise ratio in dB; PSNR_MOST for equal pictures (analysis/psnr.h). */
-double picture_psnr(const Image *a, const Image *b);
+/* Sample i as 8 bits, and in the scale 0..1. */
+static inline uint8_t sample_8(const Image *image, size_t i) {
+    return image->depth == 16 ? (uint8_t)(image->u16[i] >> 8) : image->u8[i];
+}
+static inline double sample_unit(const Image *image, size_t i) {
+    return image->depth == 16 ? image->u16[i] / 65535.0 : image->u8[i] / 255.0;
+}
 
-/* n pictures of one size and as many channels from left to right, as one file of 8 bits. */
-Err save_beside(const char *path, int n, const Image *const *images, Error *err);
+/* Peak signal to noise ratio in dB; PSNR_MOST for equal pictures (analysis/psnr.h). The pictures have one size and as
+ * many channels. */
+double picture_psnr(const Image *a, const Image *b);
 
 #endif

@@ -50,11 +50,6 @@ void inputs_close(Inputs *inputs) {
 
 /* ---- pictures ---- */
 
-int network_channels(const Net *net) {
-    Shape input = net_graph(net)->input;
-    return (int)(input.rank == 4 ? input.dim[1] : net_data(net)->channels);
-}
-
 static Err read_sample(Split *split, int64_t i, int channels, Image *out, Error *err) {
     Sample sample = {0};
     TRY(split_read(split, i, &sample, err));
@@ -87,7 +82,7 @@ static bool parse_sample(const char *text, const Experiment *experiment, char sp
 
 Err input_read_one(const char *text, const Net *net, Image *out, Error *err) {
     const Experiment *experiment = net_experiment(net);
-    int channels = network_channels(net);
+    int channels = net_channels(net);
     char name[128];
     int64_t number;
     if (!parse_sample(text, experiment, name, &number)) return image_load(text, channels, out, err);

@@ -27,9 +27,6 @@ Err inputs_check(Inputs *out, const InputsSpec *spec, Arena *arena, Error *err);
 Err inputs_open(Inputs *inputs, const InputsSpec *spec, const Experiment *experiment, Arena *arena, Error *err);
 void inputs_close(Inputs *inputs); /* an empty one is fine */
 
-/* Of the pictures a network takes; 0 for one that takes vectors of any: as in the file. */
-int network_channels(const Net *net);
-
 /* Picture i with that many channels, as the file or the split has it; the caller's (image_free). */
 Err inputs_read(const Inputs *inputs, int i, int channels, Image *out, Error *err);
 

@@ -123,12 +123,29 @@ TrainEvents display_events(Display *display, const volatile sig_atomic_t *stop) 
     return (TrainEvents){.context = display, .progress = on_progress, .epoch = on_epoch, .note = on_note, .stop = stop};
 }
 
-void display_count(Display *display, const char *what, int64_t done, int64_t all) {
+static void show_count(Display *display, const char *what, int64_t done, int64_t all, const char *more) {
     char line[LINE_BYTES], bar[BAR_WIDTH + 3];
     text_bar(done, all, bar);
-    snprintf(line, sizeof line, "%s %s %lld/%lld", what, bar, (long long)done, (long long)all);
+    snprintf(line, sizeof line, "%s %s %lld/%lld%s", what, bar, (long long)done, (long long)all, more);
     if (display->terminal)
         draw(display, line);
     else if (line_is_due(display, &display->last_line))
         fprintf(display->out, "%s\n", line);
+}
+
+void display_count(Display *display, const char *what, int64_t done, int64_t all) {
+    show_count(display, what, done, all, "");
+}
+
+void display_rate(Display *display, const char *what, double began, int64_t done, int64_t all, double part) {
+    char more[96] = "", eta[32];
+    double so_far = (double)done + part, seconds = now_seconds() - began;
+    if (so_far > 0 && seconds > 0.2) {
+        text_duration(seconds / so_far * ((double)all - so_far), eta);
+        if (part > 0)
+            snprintf(more, sizeof more, "  and %.0f%% of the next  %.3g/s  ETA %s", 100 * part, so_far / seconds, eta);
+        else
+            snprintf(more, sizeof more, "  %.3g/s  ETA %s", so_far / seconds, eta);
+    }
+    show_count(display, what, done, all, more);
 }

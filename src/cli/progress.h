@@ -22,5 +22,7 @@ TrainEvents display_events(Display *display, const volatile sig_atomic_t *stop);
 void display_clear(Display *display);
 /* A counted task of the command's own: "reading masks 120/367". */
 void display_count(Display *display, const char *what, int64_t done, int64_t all);
+/* The same with how many a second and how long yet; began: clock_seconds() at its begin; part: of the next, 0..1. */
+void display_rate(Display *display, const char *what, double began, int64_t done, int64_t all, double part);
 
 #endif

@@ -93,18 +93,21 @@ UnitScale data_unit_scale(const DataConfig *config, int channel) {
                        .shift = (float)(of_channel(&config->mean, channel, 0) / full)};
 }
 
+void data_to_bytes(const DataConfig *config, int channel, size_t n, const float *values, int step, uint8_t *dst) {
+    Channel c = channel_of(config, channel, config->depth);
+    float to_8_bit = (float)(255 / full_scale(config->depth));
+    for (size_t i = 0; i < n; i++) {
+        float value = (values[i] / c.scale + c.mean) * to_8_bit;
+        value = value > 0 ? value < 255 ? value : 255 : 0; /* NaN becomes 0 */
+        dst[i * (size_t)step] = (uint8_t)(value + 0.5F);
+    }
+}
+
 Err data_to_image(const DataConfig *config, const float *planes, int channels, int height, int width, Image *out,
                   Error *err) {
     TRY(image_new(out, width, height, channels, 8, err));
     size_t plane = (size_t)height * (size_t)width;
-    for (int k = 0; k < channels; k++) {
-        Channel c = channel_of(config, k, config->depth);
-        float to_8_bit = (float)(255 / full_scale(config->depth));
-        for (size_t i = 0; i < plane; i++) {
-            float value = (planes[(size_t)k * plane + i] / c.scale + c.mean) * to_8_bit;
-            value = value > 0 ? value < 255 ? value : 255 : 0; /* NaN becomes 0 */
-            out->u8[i * (size_t)channels + (size_t)k] = (uint8_t)(value + 0.5F);
-        }
-    }
+    for (int k = 0; k < channels; k++)
+        data_to_bytes(config, k, plane, planes + (size_t)k * plane, channels, out->u8 + k);
     return OK;
 }

@@ -115,7 +115,9 @@ typedef struct UnitScale {
     float scale, shift;
 } UnitScale;
 UnitScale data_unit_scale(const DataConfig *config, int channel);
-/* The way back, to an 8-bit picture (clamped); planes c,h,w. */
+/* The way back, n values of one channel to 8 bits (clamped): to dst[0], dst[step] ... */
+void data_to_bytes(const DataConfig *config, int channel, size_t n, const float *values, int step, uint8_t *dst);
+/* The same for an 8-bit picture; planes c,h,w. */
 Err data_to_image(const DataConfig *config, const float *planes, int channels, int height, int width, Image *out,
                   Error *err);
 

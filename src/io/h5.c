@@ -197,6 +197,8 @@ static hid_t creation_properties(const H5Array *a, const H5Layout *layout) {
     if (!layout || layout->rows_per_chunk <= 0 || a->rank == 0) return properties;
     hsize_t dim[H5_MAX_RANK];
     for (int i = 0; i < a->rank; i++) dim[i] = (hsize_t)(a->dim[i] > 0 ? a->dim[i] : 1);
+    for (int i = 1; i < a->rank; i++)
+        if (layout->chunk[i] > 0 && layout->chunk[i] < a->dim[i]) dim[i] = (hsize_t)layout->chunk[i];
     dim[0] = (hsize_t)layout->rows_per_chunk;
     if (!layout->extendible && a->dim[0] > 0 && dim[0] > (hsize_t)a->dim[0]) dim[0] = (hsize_t)a->dim[0];
     H5Pset_chunk(properties, a->rank, dim);
@@ -286,6 +288,38 @@ static Err read_rows_locked(const H5 *f, const char *path, H5Type type, int64_t 
 Err h5_read_rows(const H5 *file, const char *path, H5Type type, int64_t first, int64_t n, void *data, Error *err) {
     H5Session s = h5_enter();
     return h5_leave(s, read_rows_locked(file, path, type, first, n, data, err));
+}
+
+/* Not through open_array: that doubts an array so much larger than what is written so far. */
+static Err write_block_locked(const H5 *f, const char *path, const H5Array *array, const int64_t *first,
+                              const int64_t *n, const void *data, Error *err) {
+    TRY(h5_check_path(f, path, err));
+    H5Array block = *array;
+    hsize_t start[H5_MAX_RANK], count[H5_MAX_RANK];
+    for (int i = 0; i < array->rank; i++) {
+        if (first[i] < 0 || n[i] < 1 || first[i] > array->dim[i] - n[i])
+            return err_set(err, ERR_FORMAT, "%s: '%s': %lld to %lld are beyond axis %d", f->path, path,
+                           (long long)first[i], (long long)(first[i] + n[i] - 1), i);
+        start[i] = (hsize_t)first[i];
+        count[i] = (hsize_t)n[i];
+        block.dim[i] = n[i];
+    }
+    hid_t id = H5Dopen2(f->id, path, H5P_DEFAULT);
+    if (id < 0) return h5_fail(f, err, "cannot open the array '%s'", path);
+    hid_t file_space = H5Dget_space(id), memory_space = space_new(&block, false);
+    bool ok = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, count, NULL) >= 0 &&
+              H5Dwrite(id, memory_type(array->type), memory_space, file_space, H5P_DEFAULT, data) >= 0;
+    Err code = ok && !f->io_error ? OK : h5_fail(f, err, "cannot write a block of '%s'", path);
+    H5Sclose(memory_space);
+    H5Sclose(file_space);
+    H5Dclose(id);
+    return code;
+}
+
+Err h5_write_block(H5 *file, const char *path, H5Array array, const int64_t *first, const int64_t *n, const void *data,
+                   Error *err) {
+    H5Session s = h5_enter();
+    return h5_leave(s, write_block_locked(file, path, &array, first, n, data, err));
 }
 
 static Err append_locked(H5 *f, const char *path, int64_t n, const void *rows, Error *err) {

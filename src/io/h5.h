@@ -47,10 +47,11 @@ typedef struct H5Array {
 } H5Array;
 
 typedef struct H5Layout {
-    int64_t rows_per_chunk; /* along axis 0; 0: contiguous */
-    int deflate;            /* 0..9, with shuffle */
-    bool fletcher32;        /* checksum per chunk; needs chunks */
-    bool extendible;        /* axis 0 may grow (h5_append) */
+    int64_t rows_per_chunk;     /* along axis 0; 0: contiguous */
+    int deflate;                /* 0..9, with shuffle */
+    bool fletcher32;            /* checksum per chunk; needs chunks */
+    bool extendible;            /* axis 0 may grow (h5_append) */
+    int64_t chunk[H5_MAX_RANK]; /* along axes 1 and up; 0: the whole axis */
 } H5Layout;
 
 bool h5_exists(const H5 *file, const char *path); /* an array or group */
@@ -62,6 +63,10 @@ Err h5_write(H5 *file, const char *path, H5Array array, const H5Layout *layout, 
 Err h5_read(const H5 *file, const char *path, H5Array expected, void *data, Error *err);
 /* Rows [first, first + n) along axis 0, converted to `type` in memory. */
 Err h5_read_rows(const H5 *file, const char *path, H5Type type, int64_t first, int64_t n, void *data, Error *err);
+/* Fill the block [first, first + n) of an array made by h5_write with this type and shape and without data; it is fast
+ * where it is whole chunks. */
+Err h5_write_block(H5 *file, const char *path, H5Array array, const int64_t *first, const int64_t *n, const void *data,
+                   Error *err);
 Err h5_append(H5 *file, const char *path, int64_t n, const void *rows, Error *err);
 /* Names of the members of a group, sorted; in the arena. */
 Err h5_list(const H5 *file, const char *group, int *n, const char *const **names, Arena *arena, Error *err);

@@ -44,8 +44,8 @@ const char *png_decode(const uint8_t *bytes, size_t n, const PngHeader *header, 
 
 /* ---- writing: png_write.c ---- */
 
-/* For what is written once and kept; for photos written by the hundred; for large areas of one value. */
-typedef enum PngStyle { PNG_SMALL, PNG_QUICK, PNG_FLAT } PngStyle;
+/* How rows are filtered and compressed: for photos; for large areas of one value, as in masks. */
+typedef enum PngStyle { PNG_QUICK, PNG_FLAT } PngStyle;
 
 typedef struct PngSpec {
     int width, height, channels, depth; /* 1 to 4 channels of 8 or 16 bit */
@@ -63,7 +63,7 @@ Err png_rows(PngFile *file, int n, const void *rows, Error *err);
 Err png_commit(PngFile *file, Error *err);
 void png_close(PngFile *file); /* NULL is fine */
 
-/* A whole picture in memory, PNG_SMALL; *bytes is malloc'ed. */
+/* A whole picture in memory, PNG_QUICK, with a palette PNG_FLAT; *bytes is malloc'ed. */
 Err png_encode(const Image *image, int n_palette, const uint8_t (*palette)[3], uint8_t **bytes, size_t *n, Error *err);
 
 #endif

@@ -1,12 +1,11 @@
 /* png_write.c - writes PNG files: 1 to 4 channels of 8 or 16 bit, or indices of a palette; row by row, so that a
  * picture need not be in memory as a whole.
  *
- * Three styles. PNG_SMALL filters rows by the rule of the standard (12.8): of the five filters the one whose bytes,
- * taken as signed, have the smallest sum of magnitudes; indices and masks go unfiltered. PNG_QUICK and PNG_FLAT take
- * one filter for all rows and look for runs of one byte only (Z_RLE), which is what a good filter leaves. Measured on a
- * CamVid scene of 480 x 360 (ms and bytes): the photo with classes laid over 32 and 182000 by PNG_SMALL's compression,
- * 6 and 177000 by PNG_QUICK's; the mask 1.0 and 4800 against 0.4 and 4450 by PNG_FLAT's; the mask in colours 2.1 and
- * 7300 against 1.8 and 6700.
+ * The standard's advice (12.8), to try five filters a row and let deflate search for matches, is slow and no smaller
+ * than one filter for all rows and a search for runs of one byte only (Z_RLE), which is what a good filter leaves.
+ * Measured on a CamVid scene of 480 x 360, one filter each (ms and bytes): the photo with classes laid over 35 and
+ * 184000 by zlib's level 6, 6 and 177000 by PNG_QUICK; the mask 1.0 and 4800 against 0.4 and 4450 by PNG_FLAT; the mask
+ * in colours 2.1 and 7300 against 1.8 and 6700 (three bytes a pixel are no runs: PNG_FLAT searches there).
  */
 #include "io/png.h"
 
@@ -16,7 +15,7 @@
 #include <string.h>
 #include <zlib.h>
 
-enum { LEVEL = 6, N_FILTERS = 5, FILTER_UP = 2, FILTER_PAETH = 4, CHUNK_BYTES = 1 << 16, ADAPTIVE = -1 };
+enum { LEVEL = 6, FILTER_UP = 2, FILTER_PAETH = 4, CHUNK_BYTES = 1 << 16 };
 
 /* ---- rows ---- */
 
@@ -41,37 +40,19 @@ static void raw_row(const PngSpec *spec, const void *row, uint8_t *dst) {
     }
 }
 
-static uint8_t paeth_rest(int x, int a, int b, int c) {
-    int pa = abs(b - c), pb = abs(a - c), pc = abs(a + b - 2 * c);
-    return (uint8_t)(x - (pa <= pb && pa <= pc ? a : pb <= pc ? b : c));
+/* What the row above says of each byte, taken away. */
+static void filter_up(const uint8_t *row, const uint8_t *above, size_t n, uint8_t *restrict dst) {
+    for (size_t i = 0; i < n; i++) dst[i] = (uint8_t)(row[i] - above[i]);
 }
 
-/* `pixel` bytes in front of row and above are there, and zeros. */
-static void filter_row(int filter, const uint8_t *row, const uint8_t *above, size_t n, size_t pixel,
-                       uint8_t *restrict dst) {
+/* Paeth's predictor. `pixel` bytes in front of row and above are there, and zeros. */
+static void filter_paeth(const uint8_t *row, const uint8_t *above, size_t n, size_t pixel, uint8_t *restrict dst) {
     const uint8_t *left = row - pixel, *corner = above - pixel;
-    switch (filter) {
-    case 0:
-        memcpy(dst, row, n);
-        break;
-    case 1:
-        for (size_t i = 0; i < n; i++) dst[i] = (uint8_t)(row[i] - left[i]);
-        break;
-    case 2:
-        for (size_t i = 0; i < n; i++) dst[i] = (uint8_t)(row[i] - above[i]);
-        break;
-    case 3:
-        for (size_t i = 0; i < n; i++) dst[i] = (uint8_t)(row[i] - (left[i] + above[i]) / 2);
-        break;
-    default:
-        for (size_t i = 0; i < n; i++) dst[i] = paeth_rest(row[i], left[i], above[i], corner[i]);
+    for (size_t i = 0; i < n; i++) {
+        int a = left[i], b = above[i], c = corner[i];
+        int pa = abs(b - c), pb = abs(a - c), pc = abs(a + b - 2 * c);
+        dst[i] = (uint8_t)(row[i] - (pa <= pb && pa <= pc ? a : pb <= pc ? b : c));
     }
-}
-
-static uint64_t magnitude(const uint8_t *row, size_t n) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += row[i] < 128 ? row[i] : 256u - row[i];
-    return sum;
 }
 
 /* ---- the encoder ---- */
@@ -85,13 +66,13 @@ typedef struct Encoder {
     void *context;
     z_stream z;
     bool deflating;
-    int filter;            /* 0..4, or ADAPTIVE */
-    size_t pixel, bytes;   /* of a pixel, of a row */
-    int64_t rows;          /* so far */
-    uint8_t *memory;       /* all below */
-    uint8_t *row, *above;  /* each behind `pixel` zeros */
-    uint8_t *best, *trial; /* each behind its filter byte */
-    uint8_t *chunk;        /* an IDAT chunk: 8 bytes, CHUNK_BYTES of data, 4 bytes */
+    int filter;           /* FILTER_UP or FILTER_PAETH */
+    size_t pixel, bytes;  /* of a pixel, of a row */
+    int64_t rows;         /* so far */
+    uint8_t *memory;      /* all below */
+    uint8_t *row, *above; /* each behind `pixel` zeros */
+    uint8_t *filtered;    /* a row behind its filter byte */
+    uint8_t *chunk;       /* an IDAT chunk: 8 bytes, CHUNK_BYTES of data, 4 bytes */
 } Encoder;
 
 /* Send a chunk whose data lies at chunk + 8, with room for the checksum behind it. */
@@ -119,14 +100,13 @@ static Err put_head(Encoder *e, Error *err) {
 
 static Err take_memory(Encoder *e, Error *err) {
     size_t line = e->pixel + e->bytes, filtered = e->bytes + 1;
-    e->memory = calloc(2 * line + 2 * filtered + CHUNK_BYTES + 12, 1);
+    e->memory = calloc(2 * line + filtered + CHUNK_BYTES + 12, 1);
     if (e->memory == NULL)
         return err_set(err, ERR_MEMORY, "no memory to encode a PNG of %dx%d", e->spec.width, e->spec.height);
     e->row = e->memory + e->pixel;
     e->above = e->row + line;
-    e->best = e->memory + 2 * line;
-    e->trial = e->best + filtered;
-    e->chunk = e->trial + filtered;
+    e->filtered = e->memory + 2 * line;
+    e->chunk = e->filtered + filtered;
     return OK;
 }
 
@@ -137,9 +117,8 @@ static Err encoder_begin(Encoder *e, const PngSpec *spec, PutFn put, void *conte
                        spec->depth);
     e->pixel = (size_t)spec->channels * (size_t)spec->depth / 8;
     e->bytes = (size_t)spec->width * e->pixel;
-    bool small = spec->style == PNG_SMALL, plain = spec->n_palette > 0;
-    e->filter = small ? plain ? 0 : ADAPTIVE : spec->style == PNG_QUICK ? FILTER_PAETH : FILTER_UP;
-    bool runs = spec->style == PNG_QUICK || (spec->style == PNG_FLAT && spec->channels == 1);
+    e->filter = spec->style == PNG_FLAT ? FILTER_UP : FILTER_PAETH;
+    bool runs = spec->style == PNG_QUICK || e->pixel == 1;
     TRY(take_memory(e, err));
     if (deflateInit2(&e->z, LEVEL, Z_DEFLATED, 15, 9, runs ? Z_RLE : Z_DEFAULT_STRATEGY) != Z_OK)
         return err_set(err, ERR_MEMORY, "no memory to encode a PNG of %dx%d", spec->width, spec->height);
@@ -168,25 +147,12 @@ static Err compress_bytes(Encoder *e, const uint8_t *bytes, size_t n, int flush,
     }
 }
 
-/* Filter the current row by each filter in question; returns the one with its filter byte in front. */
-static const uint8_t *filtered_row(Encoder *e) {
-    if (e->filter != ADAPTIVE) {
-        e->best[0] = (uint8_t)e->filter;
-        filter_row(e->filter, e->row, e->above, e->bytes, e->pixel, e->best + 1);
-        return e->best;
-    }
-    uint64_t least = UINT64_MAX;
-    for (int filter = 0; filter < N_FILTERS; filter++) {
-        e->trial[0] = (uint8_t)filter;
-        filter_row(filter, e->row, e->above, e->bytes, e->pixel, e->trial + 1);
-        uint64_t sum = magnitude(e->trial + 1, e->bytes);
-        if (sum >= least) continue;
-        least = sum;
-        uint8_t *swap = e->best;
-        e->best = e->trial;
-        e->trial = swap;
-    }
-    return e->best;
+static void filter_row(Encoder *e) {
+    e->filtered[0] = (uint8_t)e->filter;
+    if (e->filter == FILTER_UP)
+        filter_up(e->row, e->above, e->bytes, e->filtered + 1);
+    else
+        filter_paeth(e->row, e->above, e->bytes, e->pixel, e->filtered + 1);
 }
 
 static Err check_indices(const Encoder *e, Error *err) {
@@ -201,7 +167,8 @@ static Err encoder_rows(Encoder *e, int n, const void *rows, Error *err) {
     for (int y = 0; y < n; y++, src += e->bytes) {
         raw_row(&e->spec, src, e->row);
         TRY(check_indices(e, err));
-        TRY(compress_bytes(e, filtered_row(e), e->bytes + 1, Z_NO_FLUSH, err));
+        filter_row(e);
+        TRY(compress_bytes(e, e->filtered, e->bytes + 1, Z_NO_FLUSH, err));
         uint8_t *swap = e->row;
         e->row = e->above;
         e->above = swap;
@@ -251,7 +218,8 @@ Err png_encode(const Image *image, int n_palette, const uint8_t (*palette)[3], u
                     .channels = image->channels,
                     .depth = image->depth,
                     .n_palette = n_palette,
-                    .palette = palette};
+                    .palette = palette,
+                    .style = n_palette > 0 ? PNG_FLAT : PNG_QUICK};
     Encoder e;
     Growing out = {0};
     *bytes = NULL;

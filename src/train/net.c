@@ -141,6 +141,11 @@ const char *net_engine(const Net *net) {
     return engine_describe(net->parts.engine);
 }
 
+int net_channels(const Net *net) {
+    Shape input = net->parts.graph->input;
+    return (int)(input.rank == 4 ? input.dim[1] : net->parts.data->channels);
+}
+
 int64_t net_stride(const Net *net) {
     return net->stride;
 }

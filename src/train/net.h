@@ -33,6 +33,7 @@ const Weights *net_weights(const Net *net);
 const char *net_engine(const Net *net); /* engine_describe */
 const LossSet *net_losses(const Net *net);
 const char *net_output_name(const Net *net); /* of the first output, as programs know it */
+int net_channels(const Net *net);            /* of the pictures it takes; 0: vectors of any, as in the file */
 int64_t net_stride(const Net *net);          /* graph_stride; 0: only sizes the network accepts as they are */
 
 /* The weights have changed: programs refresh what they prepared from them before the next run. */

@@ -23,11 +23,6 @@ struct Predictor {
 
 /* ---- what the network takes ---- */
 
-int predictor_channels(const Predictor *p) {
-    Shape input = net_graph(p->net)->input;
-    return (int)(input.rank == 4 ? input.dim[1] : net_data(p->net)->channels);
-}
-
 /* Whether pictures are resized to the size in the config. */
 static bool resizes(const Predictor *p) {
     const DataConfig *data = net_data(p->net);
@@ -87,7 +82,7 @@ static int64_t up_to_stride(const Predictor *p, int64_t side) {
 static Err measure(const Predictor *p, int64_t height, int64_t width, double *bytes, Error *err) {
     Shape input;
     Program *program;
-    TRY(net_input_shape(net_graph(p->net), 1, predictor_channels(p), height, width, &input, err));
+    TRY(net_input_shape(net_graph(p->net), 1, net_channels(p->net), height, width, &input, err));
     TRY(net_program(p->net, input, false, &program, err));
     *bytes = (double)program_stats(program).block_bytes;
     return OK;
@@ -142,7 +137,7 @@ static TiledSpec tiled_spec(const Predictor *p, const PredictPlan *plan, int cha
 
 /* All that is foreseen: the picture, the weights and what is packed of them, programs, blending, the caller's rows. */
 static void foresee(const Predictor *p, const Image *image, PredictPlan *plan) {
-    int channels = predictor_channels(p);
+    int channels = net_channels(p->net);
     TiledSpec tiled = tiled_spec(p, plan, channels);
     double step = plan->tile_height - plan->overlap_height;
     if (plan->tile_height >= plan->height) step = plan->height;
@@ -217,7 +212,7 @@ Err predictor_plan(Predictor *p, const Image *image, PredictPlan *plan, Error *e
         lay_tiles(p, image, (int)up_to_stride(p, p->spec.tile), plan);
         if (plan->bytes > budget(p)) return too_large(p, plan, err);
     }
-    net_limit_programs(p->net, (size_t)fmax(budget(p) - plan->bytes + tile_bytes(p, plan, predictor_channels(p)), 0));
+    net_limit_programs(p->net, (size_t)fmax(budget(p) - plan->bytes + tile_bytes(p, plan, net_channels(p->net)), 0));
     return OK;
 }
 

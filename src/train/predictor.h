@@ -28,9 +28,6 @@ typedef struct Predictor Predictor;
 Err predictor_new(Predictor **out, Net *net, const PredictSpec *spec, Error *err);
 void predictor_free(Predictor *predictor); /* NULL is fine */
 
-/* Of the pictures it takes; 0: networks that take vectors of any. */
-int predictor_channels(const Predictor *predictor);
-
 /* How a picture will be run. */
 typedef struct PredictPlan {
     int width, height;           /* of the result: the picture's, or data.size where pictures are resized */
