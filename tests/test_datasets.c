@@ -357,6 +357,35 @@ static void test_shapes(void **state) {
     split_close(other);
 }
 
+/* Scenes of 60 in which a class that is there has fewer pixels than `share` of one of its shapes: of radius 12. */
+static int hidden_shapes(Split *split, double share) {
+    static const double areas[6] = {0, 366.4, 368.6, 187.1, 190.5, 286.6};
+    int n = 0;
+    for (int i = 0; i < 60; i++) {
+        Sample s = read_sample(split, i);
+        int pixels[6] = {0}, hidden = 0;
+        for (int p = 0; p < 48 * 48; p++) pixels[s.mask.u8[p]]++;
+        for (int c = 1; c < 6; c++) hidden += pixels[c] > 0 && pixels[c] < 0.96 * share * areas[c];
+        n += hidden > 0;
+        sample_free(&s);
+    }
+    return n;
+}
+
+/* With `visible` each shape shows that much of itself; otherwise some do not. */
+static void test_shapes_visible(void **state) {
+    configure("segmentation", "  kind: shapes\n  n: 60\n  height: 48\n  width: 48\n  min_size: 0.25\n  max_size: 0.25\n"
+                              "  max_shapes: 4\n  all: {visible: 1}\n  most: {visible: 0.7}\n  any: {}\n");
+    Split *all = open_split("all"), *most = open_split("most"), *any = open_split("any");
+    assert_int_equal(hidden_shapes(all, 1), 0);
+    assert_int_equal(hidden_shapes(most, 0.7), 0);
+    assert_true(hidden_shapes(most, 1) > 10);
+    assert_true(hidden_shapes(any, 0.7) > 10);
+    split_close(all);
+    split_close(most);
+    split_close(any);
+}
+
 /* ---- hdf5 ---- */
 
 static void pack(const char *name, int deflate) {
@@ -576,11 +605,22 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_idx),           TEST(test_idx_damage),      TEST(test_idx_bomb),
-        TEST(test_folder),        TEST(test_folder_suffixes), TEST(test_folder_list),
-        TEST(test_folder_errors), TEST(test_folder_mixed),    TEST(test_shapes),
-        TEST(test_pack_fixed),    TEST(test_pack_labels),     TEST(test_pack_sizes),
-        TEST(test_pack_stops),    TEST(test_hdf5_flaws),      TEST(test_real_mnist),
+        TEST(test_idx),
+        TEST(test_idx_damage),
+        TEST(test_idx_bomb),
+        TEST(test_folder),
+        TEST(test_folder_suffixes),
+        TEST(test_folder_list),
+        TEST(test_folder_errors),
+        TEST(test_folder_mixed),
+        TEST(test_shapes),
+        TEST(test_shapes_visible),
+        TEST(test_pack_fixed),
+        TEST(test_pack_labels),
+        TEST(test_pack_sizes),
+        TEST(test_pack_stops),
+        TEST(test_hdf5_flaws),
+        TEST(test_real_mnist),
         TEST(test_real_camvid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
