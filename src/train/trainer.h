@@ -5,6 +5,7 @@
  * checkpoint or not at all. Pre-training (train/pretrain.h), where the config has it, comes first; its epochs have
  * lines of their own in history.jsonl: {"pretrain": LAYER, "epoch": N, MEASURE: value, "lr", "seconds",
  * "samples_per_second"}. best.h5 is of training proper alone.
+ * With train.ema (train/ema.h) scores, samples/ and best.h5 are those of the averaged weights.
  *
  * The same seed, machine and number of threads give the same bits; a run that was killed at any moment and resumed
  * gives the bits of one that was not. Only "seconds" and "samples_per_second" in history.jsonl differ.
