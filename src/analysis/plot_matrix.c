@@ -79,6 +79,11 @@ static void fill(const Canvas *c, int x, int y, int width, int height, Ink ink) 
     c->line(c->context, x, y, x + width - 1, y + height - 1, ink);
 }
 
+/* Letters stand on whole pixels. */
+static void put_text(const Canvas *c, int size, int x, int y, PlotAlign align, const char *text, Ink ink) {
+    c->text(c->context, x, y, size, align, text, ink);
+}
+
 /* The base line that puts capital letters into the middle of a cell. */
 static int base_line(const Grid *g, int row) {
     return g->top + row * g->cell_height + (g->cell_height + g->tall) / 2;
@@ -94,8 +99,8 @@ static void draw_cell(const Grid *g, const Canvas *c, int row, int column, doubl
     snprintf(text, sizeof text, share == 1 ? "100" : "%.1f", 100 * share);
     for (char *s = text; *s; s++) /* whatever the locale says */
         if (*s == ',') *s = '.';
-    c->text(c->context, x + (g->cell_width - 1) / 2, base_line(g, row), g->size, ALIGN_MIDDLE, text,
-            ink.opacity > 0.6F ? white : black);
+    put_text(c, g->size, x + (g->cell_width - 1) / 2, base_line(g, row), ALIGN_MIDDLE, text,
+             ink.opacity > 0.6F ? white : black);
 }
 
 static void draw_row(const PlotMatrix *m, const Grid *g, const Canvas *c, int row) {
@@ -103,8 +108,8 @@ static void draw_row(const PlotMatrix *m, const Grid *g, const Canvas *c, int ro
     int64_t sum = 0;
     for (int k = 0; k < m->n; k++) sum += counts[k];
     char text[NAME_BYTES];
-    c->text(c->context, g->left - GAP, base_line(g, row), g->size, ALIGN_END, short_name(m->names[row], text),
-            sum > 0 ? black : faint);
+    put_text(c, g->size, g->left - GAP, base_line(g, row), ALIGN_END, short_name(m->names[row], text),
+             sum > 0 ? black : faint);
     for (int k = 0; k < m->n; k++) {
         if (sum > 0)
             draw_cell(g, c, row, k, (double)counts[k] / (double)sum, counts[k] > 0 || k == row);
@@ -113,16 +118,16 @@ static void draw_row(const PlotMatrix *m, const Grid *g, const Canvas *c, int ro
                  nothing);
     }
     snprintf(text, sizeof text, "%lld", (long long)sum);
-    c->text(c->context, g->left + m->n * g->cell_width + GAP, base_line(g, row), g->size, ALIGN_START,
-            sum > 0 ? text : "absent", sum > 0 ? black : faint);
+    put_text(c, g->size, g->left + m->n * g->cell_width + GAP, base_line(g, row), ALIGN_START,
+             sum > 0 ? text : "absent", sum > 0 ? black : faint);
 }
 
 static void draw(const PlotMatrix *m, const Grid *g, const Canvas *c) {
     int across = m->n * g->cell_width, down = m->n * g->cell_height;
-    c->text(c->context, MARGIN, MARGIN + 14, TITLE_SIZE, ALIGN_START, m->title, black);
-    c->text(c->context, g->left + across / 2, 2 * MARGIN + 14 + g->tall, g->size, ALIGN_MIDDLE, "predicted", faint);
-    c->text(c->context, MARGIN + g->tall, g->top + down / 2, g->size, ALIGN_UPWARDS, "target", faint);
-    c->text(c->context, g->left + across + GAP, g->top - GAP, g->size, ALIGN_START, m->unit, faint);
+    put_text(c, TITLE_SIZE, MARGIN, MARGIN + 14, ALIGN_START, m->title, black);
+    put_text(c, g->size, g->left + across / 2, 2 * MARGIN + 14 + g->tall, ALIGN_MIDDLE, "predicted", faint);
+    put_text(c, g->size, MARGIN + g->tall, g->top + down / 2, ALIGN_UPWARDS, "target", faint);
+    put_text(c, g->size, g->left + across + GAP, g->top - GAP, ALIGN_START, m->unit, faint);
     fill(c, g->left - 1, g->top - 1, across + 1, down + 1, line);
     for (int row = 0; row < m->n; row++)
         for (int k = 0; k < m->n; k++)
@@ -132,7 +137,7 @@ static void draw(const PlotMatrix *m, const Grid *g, const Canvas *c) {
         char text[NAME_BYTES];
         const char *name = short_name(m->names[k], text);
         int x = g->left + k * g->cell_width + (g->cell_width + g->tall) / 2;
-        c->text(c->context, x, g->top - GAP - characters_of(name) * g->letter / 2, g->size, ALIGN_UPWARDS, name, black);
+        put_text(c, g->size, x, g->top - GAP - characters_of(name) * g->letter / 2, ALIGN_UPWARDS, name, black);
     }
     for (int row = 0; row < m->n; row++) draw_row(m, g, c, row);
 }
