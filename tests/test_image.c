@@ -58,7 +58,8 @@ static void test_png_round_trip(void **state) {
                 ImageInfo info;
                 assert_int_equal(image_info(path, &info, NULL), OK);
                 assert_true(info.width == width && info.height == height && info.channels == channels &&
-                            info.depth == depth && !info.palette && info.orientation == 1);
+                            info.depth == depth && !info.palette && info.orientation == 1 && !info.jpeg);
+                assert_string_equal(info.format, "PNG");
                 image_free(&a);
                 image_free(&b);
             }
@@ -72,6 +73,9 @@ static void test_other_formats(void **state) {
     for (int i = 0; i < 2; i++) {
         save_image(folder_file(&dir, exact[i]), &a);
         Image b = load(folder_file(&dir, exact[i]), 0);
+        ImageInfo info;
+        assert_int_equal(image_info(folder_file(&dir, exact[i]), &info, NULL), OK);
+        assert_string_equal(info.format, i == 0 ? "BMP" : "TGA");
         assert_same_image(&a, &b);
         image_free(&b);
     }
@@ -622,7 +626,7 @@ static void test_orientation(void **state) {
             bool swapped = orientation >= 5;
             assert_true(image.width == (swapped ? 16 : 32) && image.height == (swapped ? 32 : 16));
             assert_true(info.width == image.width && info.height == image.height && info.orientation == orientation &&
-                        info.jpeg);
+                        info.jpeg && strcmp(info.format, "JPEG") == 0);
             int w = image.width, h = image.height;
             const int found[4] = {image.u8[2 * w + 2], image.u8[2 * w + w - 3], image.u8[(h - 3) * w + 2],
                                   image.u8[(h - 3) * w + w - 3]};

@@ -182,6 +182,15 @@ static const char *other_info(const uint8_t *bytes, size_t n, ImageInfo *out) {
     return NULL;
 }
 
+static const char *format_name(Format format, const uint8_t *bytes, size_t n) {
+    if (format == FORMAT_PNG) return "PNG";
+    if (format == FORMAT_JPEG) return "JPEG";
+    if (format == FORMAT_PNM) return "PNM";
+    if (n > 4 && memcmp(bytes, "BM", 2) == 0) return "BMP";
+    if (n > 4 && memcmp(bytes, "GIF8", 4) == 0) return "GIF";
+    return n > 4 && memcmp(bytes, "8BPS", 4) == 0 ? "PSD" : "TGA";
+}
+
 /* The header, from a file's first n bytes. complete is false when more bytes might tell more. */
 static const char *read_info(Format format, const uint8_t *bytes, size_t n, Header *out) {
     *out = (Header){.info.orientation = 1, .complete = true};
@@ -214,6 +223,7 @@ Err image_info(const char *path, ImageInfo *out, Error *err) {
         TRY(file_read(path, SIZE_MAX, &bytes, &n, NULL, err));
         wrong = read_info(format, bytes, n, &h);
     }
+    h.info.format = format_name(format, bytes, n);
     free(bytes);
     if (wrong == NULL && !h.complete) wrong = "truncated: it ends in its header";
     if (wrong != NULL) return err_set(err, ERR_DATA, "%s: %s", path, wrong);

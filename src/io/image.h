@@ -33,6 +33,7 @@ typedef struct ImageInfo {
     bool palette;    /* PNG colour type 3: decoded to RGB (image_load) or to indices (image_load_indices) */
     int orientation; /* EXIF 1..8; 1 when there is none */
     bool jpeg;
+    const char *format; /* "PNG", "JPEG", "PNM", "BMP", "GIF", "PSD", "TGA": by content */
 } ImageInfo;
 Err image_info(const char *path, ImageInfo *out, Error *err);
 
