@@ -382,4 +382,5 @@ const DatasetKind dataset_folder = {
     .mask_name_of = folder_mask_name_of,
     .close = folder_close,
     .parallel = true,
+    .named = true,
 };

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "data/divide.h"
 #include "data/sampler.h"
 #include "model/initializer.h"
 #include "model/layer.h"
@@ -67,11 +68,12 @@ static void fill_groups(KindGroup groups[N_GROUPS], Arena *arena) {
     for (int i = 0; i < n; i++) groups[6].rows[i] = (KindRow){.name = initializer_names[i], .doc = ""};
     FILL_GROUP(&groups[7], arena, pretrain_kinds);
     FILL_GROUP(&groups[8], arena, sampling_kinds);
-    groups[9].n = 3;
-    groups[9].rows = ARENA_ARRAY(arena, KindRow, 3);
+    groups[9].n = 4;
+    groups[9].rows = ARENA_ARRAY(arena, KindRow, 4);
     groups[9].rows[0] = (KindRow){"data", "classes, sizes, normalisation; beside the dataset's own knobs", data_params};
     groups[9].rows[1] = (KindRow){"pretrain", "layers and epochs of pre-training; beside its kind's own knobs",
                                   pretrain_params};
+    groups[9].rows[3] = (KindRow){"split", "how splits share samples out: in data.SPLIT", division_params};
     groups[9].rows[2] = (KindRow){"train", "epochs, batch size, learning rate and the rest", train_params};
 }
 

@@ -38,6 +38,9 @@ const Param data_params[] = {
      "labels (names or numbers): samples of these alone; here for all splits, or in a split"},
     {"without", PARAM_STRINGS, ROW(without), "", 0, 0, NULL,
      "labels: no samples of these; here for all splits, or in a split"},
+    {"part_group", PARAM_STRING, ROW(config.part_group), "", 0, 0, NULL,
+     "samples that fall into one part together: n leading characters of the file's name, or a regular expression"},
+    {"part_seed", PARAM_INT, ROW(config.part_seed), "0", 0, 1e15, NULL, "of the draw that puts samples into parts"},
     {"cache_mb", PARAM_INT, ROW(config.cache_mb), "1024", 0, 1 << 24, NULL,
      "decoded samples a split keeps in memory, at most"},
     {0}};

@@ -60,6 +60,7 @@ typedef struct DatasetKind {
     Err (*label_of)(Dataset *dataset, int64_t i, int32_t *label, Error *err);
     void (*close)(Dataset *dataset); /* NULL is fine */
     bool parallel;
+    bool named; /* name_of is the name of a file of the sample's own, the same whatever the split */
 } DatasetKind;
 
 const DatasetKind *dataset_find(const char *name); /* datasets/list.c; NULL when there is none */

@@ -92,6 +92,10 @@ static Err label_of(const SelectSpec *spec, int64_t i, int32_t *label, Error *er
     return code;
 }
 
+static int64_t number_of(const SelectSpec *spec, int64_t i) {
+    return spec->among != NULL ? spec->among[i] : i;
+}
+
 /* "0, 1, 2, ..." */
 static void list_names(const SelectSpec *spec, char *text, size_t bytes) {
     size_t used = 0;
@@ -129,7 +133,7 @@ static Err choose(const ParamList *list, const int32_t *labels, bool only, const
                   bool *found, Error *err) {
     for (int64_t i = 0; i < spec->info->n; i++) {
         int32_t label = -1;
-        TRY(label_of(spec, i, &label, err));
+        TRY(label_of(spec, number_of(spec, i), &label, err));
         bool named = false;
         for (int k = 0; k < list->n; k++) {
             if (labels[k] != label) continue;
@@ -172,7 +176,7 @@ Err selection_apply(const Selection *s, const SelectSpec *spec, int64_t **chosen
     if (code == OK) {
         int64_t at = 0;
         for (int64_t i = 0; i < spec->info->n; i++)
-            if (keep[i]) numbers[at++] = i;
+            if (keep[i]) numbers[at++] = number_of(spec, i);
         *chosen = numbers;
         *n = n_kept;
     }

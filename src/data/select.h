@@ -27,12 +27,13 @@ bool selection_key(const char *name);
 Err selection_read(Selection *out, const Node *data, const char *split, Arena *arena, Error *err);
 bool selection_given(const Selection *selection);
 
-/* The numbers of the samples that are selected, in their order, as many as *n; malloc'ed. Labels that no class has, and
- * a selection that leaves nothing, are errors. */
+/* The numbers in the dataset of the samples that are selected, in their order, as many as *n; malloc'ed. Labels that no
+ * class has, and a selection that leaves nothing, are errors. */
 typedef struct SelectSpec {
     const DatasetKind *kind;
     Dataset *dataset;
-    const DatasetInfo *info; /* of the dataset */
+    const DatasetInfo *info; /* n: samples to choose among */
+    const int64_t *among;    /* their numbers in the dataset; NULL: all */
     const char *split;
     int n_classes; /* 0: unknown */
     const char *const *class_names;

@@ -1,6 +1,7 @@
 /* split.c - opens a split through its dataset kind, and reads its samples: decode, map, fit, keep. */
 #include "data/split.h"
 
+#include "data/divide.h"
 #include "data/mask.h"
 #include "data/select.h"
 #include "data/window.h"
@@ -57,6 +58,7 @@ static const char *const *foreign_keys(const Experiment *experiment, Arena *aren
     int n = 0;
     const char **keys = ARENA_ARRAY(arena, const char *, experiment->data->n + 64);
     for (const Param *p = data_params; p->name != NULL; p++) keys[n++] = p->name;
+    for (const Param *p = division_params; p->name != NULL; p++) keys[n++] = p->name;
     for (const char *const *name = split_names(experiment, arena); *name != NULL; name++) keys[n++] = *name;
     return keys;
 }
@@ -159,7 +161,32 @@ static Err check_shape(const Split *s, const Experiment *experiment, Error *err)
     return OK;
 }
 
-/* `only` and `without`. */
+/* Its share of the samples, where splits divide them. */
+static Err take_share(Split *s, const Experiment *experiment, Error *err) {
+    const DivideSpec spec = {.experiment = experiment,
+                             .config = &s->config,
+                             .kind = s->kind,
+                             .dataset = s->dataset,
+                             .n = s->info.n,
+                             .split = s->name,
+                             .arena = s->arena};
+    bool *keep = malloc((size_t)s->info.n * sizeof *keep);
+    int64_t *chosen = malloc((size_t)s->info.n * sizeof *chosen), n = 0;
+    Err code = keep != NULL && chosen != NULL ? divide_samples(&spec, keep, err)
+                                              : err_set(err, ERR_MEMORY, "no memory to share out samples");
+    for (int64_t i = 0; code == OK && i < s->info.n; i++)
+        if (keep[i]) chosen[n++] = i;
+    free(keep);
+    if (code == OK && n < s->info.n) {
+        s->chosen = chosen;
+        s->info.n = n;
+        return OK;
+    }
+    free(chosen);
+    return code;
+}
+
+/* `only` and `without`, among the samples that are the split's. */
 static Err select_samples(Split *s, const Experiment *experiment, Error *err) {
     Selection selection;
     TRY(selection_read(&selection, experiment->data, s->name, s->arena, err));
@@ -167,10 +194,15 @@ static Err select_samples(Split *s, const Experiment *experiment, Error *err) {
     const SelectSpec spec = {.kind = s->kind,
                              .dataset = s->dataset,
                              .info = &s->info,
+                             .among = s->chosen,
                              .split = s->name,
                              .n_classes = s->config.n_classes,
                              .class_names = s->config.class_names};
-    return selection_apply(&selection, &spec, &s->chosen, &s->info.n, err);
+    int64_t *chosen = NULL;
+    TRY(selection_apply(&selection, &spec, &chosen, &s->info.n, err));
+    free(s->chosen);
+    s->chosen = chosen;
+    return OK;
 }
 
 static Err set_up(Split *s, const Experiment *experiment, Error *err) {
@@ -180,6 +212,7 @@ static Err set_up(Split *s, const Experiment *experiment, Error *err) {
     s->info.has_mask = masked; /* nobody else looks at them */
     complete_classes(s);
     TRY(check_classes(s, experiment, in_dataset, err));
+    TRY(take_share(s, experiment, err));
     TRY(select_samples(s, experiment, err));
     int raw_channels = s->info.channels;
     if (s->config.channels > 0) s->info.channels = (int)s->config.channels;

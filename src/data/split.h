@@ -15,6 +15,8 @@
  *       fit: exact               # exact (else error) | resize | crop (the middle) | pad (centred; the mean, ignored)
  *       only: [0, 1]             # labels, by name or number: samples of these alone; or
  *       without: 4               # no samples of these. A split's own keys replace those for all
+ *       part_group: 8            # how samples that belong together are found: see data/divide.h, also for how splits
+ *       part_seed: 0             # share one set of samples: {part: 0.2}, {pattern: "*_val*"}, {names: val.txt}
  *       cache_mb: 1024           # decoded samples a split keeps in memory, at most; 0: none
  *       KNOB: ..                 # knobs of the kind that all splits share
  *       train: {KNOB: ..}        # a split: its own knobs, {} or nothing when it has none
@@ -31,8 +33,10 @@ typedef struct DataConfig {
     int64_t channels, size[2];
     int fit;
     int mask;
-    ParamList ignore;    /* ints */
-    ParamList mean, std; /* floats */
+    ParamList ignore;       /* ints */
+    ParamList mean, std;    /* floats */
+    const char *part_group; /* data/divide.h; NULL or "": none */
+    int64_t part_seed;
     int64_t cache_mb;
     int depth; /* of the data, which mean and std are for; before a split was opened: 16 when they are beyond 255 */
     int n_classes;
