@@ -1,55 +1,87 @@
 /* folder.c - pictures, and masks beside them, as files: two folders matched by name, or a list file.
  *
  * By name: `images: train, masks: trainannot` pairs train/a.png with trainannot/a.png (or a.bmp); with `mask_suffix:
- * _mask` it is a_mask.png, which may lie in the same folder. Without masks the pictures stand alone. By list: each line
- * holds an image, or an image and its mask, relative to the list's own folder; a list that names absolute paths of
- * another machine (/SegNet/CamVid/train/a.png) is understood when the end of the path leads to a file.
+ * _mask` it is a_mask.png, which may lie in the same folder, and with `deep: true` city/a.png has city/a_mask.png.
+ * Without masks the pictures stand alone. By list: each line holds an image, or an image and its mask, relative to the
+ * list's own folder; a list that names absolute paths of another machine (/SegNet/CamVid/train/a.png) is understood
+ * when the end of the path leads to a file.
+ *
+ * Several files a sample: `images: [rgb, nir]`, or `suffix: [_rgb, _nir]` in one folder, puts their channels one behind
+ * the other, at the depth of the deepest.
  *
  * Opening reads all headers, so that a missing mask or one of another size is known before the first epoch.
  */
 #include "data/dataset.h"
 #include "io/file.h"
+#include "io/listing.h"
 
 #include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+enum { MAX_SOURCES = 16 }; /* files a sample's picture may come from */
+
 typedef struct Folder {
-    const char *images, *masks, *list, *suffix, *mask_suffix;
+    ParamList images, suffix;
+    const char *masks, *list, *prefix, *mask_prefix, *mask_suffix;
+    bool deep;
 } Folder;
 
 static const Param folder_params[] = {
-    {"images", PARAM_STRING, offsetof(Folder, images), "", 0, 0, NULL, "folder of the pictures, below data.root"},
+    {"images", PARAM_STRINGS, offsetof(Folder, images), "", 0, 0, NULL,
+     "folder of the pictures, below data.root; several: files of one name, their channels together"},
     {"masks", PARAM_STRING, offsetof(Folder, masks), "", 0, 0, NULL, "folder of their masks; absent: none"},
     {"list", PARAM_STRING, offsetof(Folder, list), "", 0, 0, NULL,
      "text file instead: 'image' or 'image mask' a line, relative to its own folder"},
-    {"suffix", PARAM_STRING, offsetof(Folder, suffix), "", 0, 0, NULL,
-     "end of the pictures' names, before the extension: _sat for a_sat.jpg"},
+    {"suffix", PARAM_STRINGS, offsetof(Folder, suffix), "", 0, 0, NULL,
+     "end of the pictures' names, before the extension: _sat for a_sat.jpg; several: as several images"},
     {"mask_suffix", PARAM_STRING, offsetof(Folder, mask_suffix), "", 0, 0, NULL,
      "what a mask has in its place: _mask for a_mask.png"},
+    {"prefix", PARAM_STRING, offsetof(Folder, prefix), "", 0, 0, NULL,
+     "beginning of the pictures' names: img_ for img_07.png"},
+    {"mask_prefix", PARAM_STRING, offsetof(Folder, mask_prefix), "", 0, 0, NULL,
+     "what a mask has in its place: gt_ for gt_07.png"},
+    {"deep", PARAM_BOOL, offsetof(Folder, deep), "false", 0, 0, NULL, "sub-folders too, the same for masks"},
     {0}};
 
 typedef struct Pair {
-    const char *image, *mask; /* paths; mask NULL: none */
+    const char *const *images; /* n_sources paths */
+    const char *mask;          /* NULL: none */
 } Pair;
+
+typedef struct Headers {
+    ImageInfo image, mask; /* image: of all its files together */
+} Headers;
 
 struct Dataset {
     Arena *arena; /* the env's */
+    int n_sources;
     Pair *pairs;
+    Headers *headers; /* n, once they are read */
     int64_t n, capacity;
+    int depth; /* of the deepest file */
     bool color_masks;
 };
+
+/* What is wrong with single samples. */
+static const FindingKind unreadable = {"unreadable", true, "samples", "cannot be read"},
+                         no_mask = {"mask_missing", true, "pictures", "have no mask"},
+                         no_partner = {"channel_missing", true, "pictures", "lack a file of theirs"},
+                         many_masks = {"mask_ambiguous", true, "pictures", "could have several masks"},
+                         other_size = {"mask_size", true, "masks", "are not of their picture's size"},
+                         other_size_exif = {"mask_size_exif", true, "masks",
+                                            "lie as their pictures would without their EXIF orientation"},
+                         no_picture = {"mask_extra", false, "masks", "belong to no picture"},
+                         passed_over = {"format", false, "files", "are of formats that are not read"};
 
 static bool given(const char *text) {
     return text != NULL && text[0] != '\0';
 }
 
-static Err add_pair(Dataset *d, const char *image, const char *mask, Error *err) {
+static Err add_pair(Dataset *d, Pair pair, Error *err) {
     if (d->n == d->capacity) {
         int64_t capacity = d->capacity == 0 ? 256 : 2 * d->capacity;
         Pair *grown = realloc(d->pairs, (size_t)capacity * sizeof *grown);
@@ -57,7 +89,7 @@ static Err add_pair(Dataset *d, const char *image, const char *mask, Error *err)
         d->pairs = grown;
         d->capacity = capacity;
     }
-    d->pairs[d->n++] = (Pair){image, mask};
+    d->pairs[d->n++] = pair;
     return OK;
 }
 
@@ -70,77 +102,75 @@ static const char *join(Arena *arena, const char *root, const char *path) {
 
 /* ---- by folders ---- */
 
-/* A picture's file name and what identifies it: the name without extension and suffix. */
-typedef struct Entry {
-    const char *stem, *name;
-} Entry;
-typedef struct Listing {
-    int64_t n, capacity;
-    Entry *entries; /* sorted by stem, then name */
-} Listing;
+/* The folders of a split, how names are made in each, and what is in them. The masks come last. */
+typedef struct Place {
+    const char *folder;
+    NameRule rule;
+    Listing listing;
+} Place;
+typedef struct Places {
+    int n_sources;
+    bool has_masks;
+    Place at[MAX_SOURCES + 1];
+} Places;
 
-static int compare_entries(const void *a, const void *b) {
-    const Entry *x = a, *y = b;
-    int order = strcmp(x->stem, y->stem);
-    return order != 0 ? order : strcmp(x->name, y->name);
+static size_t rule_length(const NameRule *rule) {
+    return (given(rule->prefix) ? strlen(rule->prefix) : 0) + (given(rule->suffix) ? strlen(rule->suffix) : 0);
 }
 
-/* The name without extension and suffix; NULL when it does not end in the suffix. */
-static const char *stem_of(const char *name, const char *suffix, Arena *arena) {
-    size_t length = (size_t)(strrchr(name, '.') - name), tail = strlen(suffix);
-    if (length < tail || memcmp(name + length - tail, suffix, tail) != 0) return NULL;
-    return arena_strndup(arena, name, length - tail);
+static const char *text_of(const char *text) {
+    return text != NULL ? text : "";
 }
 
-/* The pictures of a folder whose names end in `suffix` and not in `not_suffix` (NULL or "": any). */
-static Err list_folder(Listing *out, const char *path, const char *suffix, const char *not_suffix, Arena *arena,
-                       Error *err) {
-    DIR *dir = opendir(path);
-    if (dir == NULL) return err_set(err, ERR_IO, "%s: cannot open this folder: %s", path, strerror(errno));
-    Err code = OK;
-    for (struct dirent *item = readdir(dir); item != NULL && code == OK; item = readdir(dir)) {
-        if (item->d_name[0] == '.' || !image_path_readable(item->d_name)) continue;
-        if (given(not_suffix) && stem_of(item->d_name, not_suffix, arena) != NULL) continue;
-        const char *stem = stem_of(item->d_name, suffix, arena);
-        if (stem == NULL) continue;
-        if (out->n == out->capacity) {
-            int64_t capacity = out->capacity == 0 ? 256 : 2 * out->capacity;
-            Entry *grown = realloc(out->entries, (size_t)capacity * sizeof *grown);
-            if (grown == NULL) {
-                code = err_set(err, ERR_MEMORY, "no memory for %" PRId64 " file names", capacity);
-                break;
-            }
-            out->entries = grown;
-            out->capacity = capacity;
+static bool same_rule(const NameRule *a, const NameRule *b) {
+    return strcmp(text_of(a->prefix), text_of(b->prefix)) == 0 && strcmp(text_of(a->suffix), text_of(b->suffix)) == 0;
+}
+
+static Err find_places(Places *out, const Folder *p, const DatasetEnv *env, Error *err) {
+    int n_images = p->images.n, n_suffixes = p->suffix.n;
+    *out = (Places){.n_sources = n_images > n_suffixes ? n_images : n_suffixes};
+    if (n_images > 1 && n_suffixes > 1 && n_images != n_suffixes)
+        return err_set(err, ERR_CONFIG, "'images' names %d folders, 'suffix' has %d: as many, or one", n_images,
+                       n_suffixes);
+    if (out->n_sources > MAX_SOURCES)
+        return err_set(err, ERR_CONFIG, "pictures come from at most %d files each, not %d", MAX_SOURCES,
+                       out->n_sources);
+    for (int k = 0; k < out->n_sources; k++) {
+        const char *folder = p->images.strings[n_images > 1 ? k : 0];
+        const char *suffix = n_suffixes == 0 ? "" : p->suffix.strings[n_suffixes > 1 ? k : 0];
+        out->at[k] = (Place){.folder = join(env->arena, env->root, folder), .rule = {p->prefix, suffix}};
+    }
+    Place *masks = &out->at[out->n_sources];
+    masks->rule = (NameRule){p->mask_prefix, p->mask_suffix};
+    out->has_masks = given(p->masks) || rule_length(&masks->rule) > 0;
+    masks->folder = given(p->masks) ? join(env->arena, env->root, p->masks) : out->at[0].folder;
+    for (int k = 0; k < out->n_sources; k++)
+        for (int j = k + 1; j < out->n_sources + out->has_masks; j++) {
+            const Place *a = &out->at[k], *b = &out->at[j];
+            if (strcmp(a->folder, b->folder) != 0 || !same_rule(&a->rule, &b->rule)) continue;
+            return j == out->n_sources
+                       ? err_set(err, ERR_CONFIG,
+                                 "pictures and masks are both in %s: 'mask_suffix' has to tell them apart", a->folder)
+                       : err_set(err, ERR_CONFIG, "%s is named twice: 'suffix' has to tell its pictures apart",
+                                 a->folder);
         }
-        out->entries[out->n++] = (Entry){stem, arena_strdup(arena, item->d_name)};
-    }
-    closedir(dir);
-    if (code == OK && out->n == 0) {
-        bool picky = given(suffix);
-        return err_set(err, ERR_DATA, "%s: holds no pictures%s%s", path, picky ? " whose names end in " : "",
-                       picky ? suffix : "");
-    }
-    if (code == OK) qsort(out->entries, (size_t)out->n, sizeof *out->entries, compare_entries);
-    return code;
+    return OK;
 }
 
-/* The mask of a stem: *name NULL when there is none. Two of them are an error. */
-static Err find_mask(const Listing *masks, const char *stem, const char *folder, const char **name, Error *err) {
-    int64_t low = 0, high = masks->n;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (strcmp(masks->entries[middle].stem, stem) < 0)
-            low = middle + 1;
-        else
-            high = middle;
+/* List all folders. An empty suffix also fits the masks' names, and "_a" those that end in "_mask_a": where pictures
+ * and masks are together the longer rule decides. */
+static Err list_places(Places *places, bool deep, Arena *arena, Error *err) {
+    for (int k = 0; k < places->n_sources + places->has_masks; k++) {
+        Place *place = &places->at[k];
+        ListingSpec spec = {.folder = place->folder, .rule = place->rule, .deep = deep};
+        for (int j = 0; j < places->n_sources + places->has_masks; j++) {
+            const Place *other = &places->at[j];
+            if (j == k || strcmp(other->folder, place->folder) != 0) continue;
+            size_t length = rule_length(&place->rule), others = rule_length(&other->rule);
+            if (others > length || (others == length && j > k)) spec.not_rule = &other->rule;
+        }
+        TRY(listing_read(&place->listing, &spec, arena, err));
     }
-    *name = NULL;
-    if (low == masks->n || strcmp(masks->entries[low].stem, stem) != 0) return OK;
-    *name = masks->entries[low].name;
-    if (low + 1 < masks->n && strcmp(masks->entries[low + 1].stem, stem) == 0)
-        return err_set(err, ERR_DATA, "%s: both %s and %s could be the mask of '%s'", folder, *name,
-                       masks->entries[low + 1].name, stem);
     return OK;
 }
 
@@ -160,44 +190,124 @@ static void note_missing(Missing *m, const char *name) {
     m->n++;
 }
 
-static Err pair_folders(Dataset *d, const char *image_dir, const char *mask_dir, const Listing *images,
-                        const Listing *masks, Error *err) {
-    Missing missing = {0};
-    for (int64_t i = 0; i < images->n; i++) {
-        const char *mask = NULL;
-        if (mask_dir != NULL) {
-            TRY(find_mask(masks, images->entries[i].stem, mask_dir, &mask, err));
-            if (mask == NULL) note_missing(&missing, images->entries[i].name);
+/* What may have been meant by a name that is not there: "; A.png differs in case only", or "". */
+static const char *near_miss(const Listing *listing, const char *stem, Arena *arena) {
+    const Listed *near = listing_find_near(listing, stem);
+    if (near != NULL) return arena_printf(arena, "; %s differs in case only", near->name);
+    size_t n = strlen(stem);
+    if (listing->foreign != NULL && strncmp(listing->foreign, stem, n) == 0 && listing->foreign[n] == '.')
+        return arena_printf(arena, "; %s is of a format that is not read", listing->foreign);
+    return "";
+}
+
+/* Files for one stem: in out, NULL-free, when all are there. *missing: the place that has none. */
+static Err match(Dataset *d, const Places *places, const Listed *first, Pair *out, const Place **missing, Error *err) {
+    const char **images = ARENA_ARRAY(d->arena, const char *, places->n_sources);
+    *out = (Pair){.images = images};
+    *missing = NULL;
+    images[0] = join(d->arena, places->at[0].folder, first->name);
+    for (int k = 1; k < places->n_sources + places->has_masks; k++) {
+        const Place *place = &places->at[k];
+        int n;
+        const Listed *found = listing_find(&place->listing, first->stem, &n);
+        bool mask = k == places->n_sources;
+        if (n > 1)
+            return err_set(err, ERR_DATA, "%s: both %s and %s could be the %s of '%s'", place->folder, found[0].name,
+                           found[1].name, mask ? "mask" : "partner", first->stem);
+        if (found == NULL) {
+            *missing = place;
+            return OK;
         }
-        TRY(add_pair(d, join(d->arena, image_dir, images->entries[i].name),
-                     mask != NULL ? join(d->arena, mask_dir, mask) : NULL, err));
+        const char *path = join(d->arena, place->folder, found->name);
+        if (mask)
+            out->mask = path;
+        else
+            images[k] = path;
     }
+    return OK;
+}
+
+static void note_lonely(const Dataset *d, const Places *places, const Listed *item, const Place *missing,
+                        Findings *findings) {
+    bool mask = missing == &places->at[places->n_sources];
+    const char *path = join(d->arena, places->at[0].folder, item->name);
+    const char *words = arena_printf(
+        d->arena,
+        mask ? "%s: has no mask in %s; masks are found by the picture's name without extension (see 'suffix' and "
+               "'mask_suffix')%s"
+             : "%s: has no partner in %s; they are found by the picture's name without extension (see 'suffix')%s",
+        path, missing->folder, near_miss(&missing->listing, item->stem, d->arena));
+    findings_add(findings, &(FindingNote){mask ? &no_mask : &no_partner, places->at[0].folder, path}, words);
+}
+
+/* Masks that no picture asks for, and files that are passed over. */
+static void note_extra(const Dataset *d, const Places *places, Findings *findings) {
+    const Place *pictures = &places->at[0], *masks = &places->at[places->n_sources];
+    for (int64_t i = 0; places->has_masks && i < masks->listing.n; i++) {
+        int n;
+        const Listed *mask = &masks->listing.items[i];
+        if (listing_find(&pictures->listing, mask->stem, &n) != NULL) continue;
+        const char *path = join(d->arena, masks->folder, mask->name);
+        findings_add(findings, &(FindingNote){&no_picture, masks->folder, path},
+                     arena_printf(d->arena, "%s: belongs to no picture in %s%s", path, pictures->folder,
+                                  near_miss(&pictures->listing, mask->stem, d->arena)));
+    }
+    for (int k = 0; k < places->n_sources + places->has_masks; k++) {
+        const Listing *listing = &places->at[k].listing;
+        if (listing->n_foreign == 0) continue;
+        const char *path = join(d->arena, places->at[k].folder, listing->foreign);
+        const char *others = "";
+        if (listing->n_foreign > 1)
+            others = arena_printf(d->arena, " like %" PRId64 " other files", listing->n_foreign - 1);
+        findings_add(findings, &(FindingNote){&passed_over, places->at[k].folder, path},
+                     arena_printf(d->arena,
+                                  "%s: passed over%s, because it is of a format that is not read; convert it to PNG",
+                                  path, others));
+    }
+}
+
+static Err pair_folders(Dataset *d, const Places *places, Findings *findings, Error *err) {
+    const Listing *images = &places->at[0].listing;
+    Missing missing = {0};
+    const Place *where = NULL;
+    for (int64_t i = 0; i < images->n; i++) {
+        Pair pair;
+        const Place *lacks;
+        Error own = ERROR_INIT;
+        Err code = match(d, places, &images->items[i], &pair, &lacks, &own);
+        if (code != OK && findings == NULL) return err_append(err, &own);
+        if (code != OK) {
+            findings_add_error(findings,
+                               &(FindingNote){&many_masks, places->at[0].folder,
+                                              join(d->arena, places->at[0].folder, images->items[i].name)},
+                               &own);
+        } else if (lacks != NULL && findings != NULL) {
+            note_lonely(d, places, &images->items[i], lacks, findings);
+        } else if (lacks != NULL) {
+            where = where == NULL ? lacks : where;
+            note_missing(&missing, images->items[i].name);
+        } else {
+            TRY(add_pair(d, pair, err));
+        }
+    }
+    if (findings != NULL) note_extra(d, places, findings);
+    if (findings != NULL && d->n == 0) return err_set(err, ERR_DATA, "%s: no picture is whole", places->at[0].folder);
     if (missing.n == 0) return OK;
+    bool mask = where == &places->at[places->n_sources];
     return err_set(err, ERR_DATA,
-                   "%s: %" PRId64 " of %" PRId64 " pictures have no mask in %s: %s; masks are found by the picture's "
-                   "name without extension (see 'suffix' and 'mask_suffix')",
-                   image_dir, missing.n, images->n, mask_dir, missing.text);
+                   "%s: %" PRId64 " of %" PRId64 " pictures have no %s in %s: %s; %s are found by the picture's name "
+                   "without extension (see 'suffix'%s)",
+                   places->at[0].folder, missing.n, images->n, mask ? "mask" : "partner", where->folder, missing.text,
+                   mask ? "masks" : "they", mask ? " and 'mask_suffix'" : "");
 }
 
 static Err open_folders(Dataset *d, const Folder *p, const DatasetEnv *env, Error *err) {
-    const char *suffix = p->suffix != NULL ? p->suffix : "",
-               *mask_suffix = p->mask_suffix != NULL ? p->mask_suffix : "";
-    const char *image_dir = join(d->arena, env->root, p->images), *mask_dir = NULL;
-    if (given(p->masks)) mask_dir = join(d->arena, env->root, p->masks);
-    if (mask_dir == NULL && given(mask_suffix)) mask_dir = image_dir;
-    bool together = mask_dir != NULL && strcmp(mask_dir, image_dir) == 0;
-    if (together && strcmp(suffix, mask_suffix) == 0)
-        return err_set(err, ERR_CONFIG, "pictures and masks are both in %s: 'mask_suffix' has to tell them apart",
-                       image_dir);
-    /* an empty suffix also fits the masks' names, and "_a" those that end in "_mask_a": the longer one decides */
-    bool images_first = strlen(suffix) > strlen(mask_suffix);
-    Listing images = {0}, masks = {0};
-    Err code = list_folder(&images, image_dir, suffix, together && !images_first ? mask_suffix : NULL, d->arena, err);
-    if (code == OK && mask_dir != NULL)
-        code = list_folder(&masks, mask_dir, mask_suffix, together && images_first ? suffix : NULL, d->arena, err);
-    if (code == OK) code = pair_folders(d, image_dir, mask_dir, &images, &masks, err);
-    free(images.entries);
-    free(masks.entries);
+    Places places;
+    TRY(find_places(&places, p, env, err));
+    d->n_sources = places.n_sources;
+    Err code = list_places(&places, p->deep, d->arena, err);
+    if (code == OK) code = pair_folders(d, &places, env->findings, err);
+    for (int k = 0; k <= places.n_sources; k++) listing_free(&places.at[k].listing);
     return code;
 }
 
@@ -243,7 +353,9 @@ static Err read_line(Dataset *d, const char *list, const char *folder, int numbe
     if (d->n > 0 && (mask != NULL) != (d->pairs[0].mask != NULL))
         return err_set(err, ERR_DATA, "%s:%d: this line has %s mask, the first one has %s", list, number,
                        mask != NULL ? "a" : "no", mask != NULL ? "none" : "one");
-    return add_pair(d, resolve(d->arena, folder, image), mask != NULL ? resolve(d->arena, folder, mask) : NULL, err);
+    const char **images = ARENA_ARRAY(d->arena, const char *, 1);
+    images[0] = resolve(d->arena, folder, image);
+    return add_pair(d, (Pair){images, mask != NULL ? resolve(d->arena, folder, mask) : NULL}, err);
 }
 
 static Err open_list(Dataset *d, const Folder *p, const DatasetEnv *env, Error *err) {
@@ -262,37 +374,52 @@ static Err open_list(Dataset *d, const Folder *p, const DatasetEnv *env, Error *
         TRY(read_line(d, list, folder, number, line, err));
         line = next;
     }
+    d->n_sources = 1;
     if (d->n == 0) return err_set(err, ERR_DATA, "%s: lists no pictures", list);
     return OK;
 }
 
 /* ---- headers ---- */
 
-typedef struct Headers {
-    ImageInfo image, mask;
-    Err code; /* of reading them */
-} Headers;
-
-/* Say what is wrong with a pair, if anything. */
-static Err check_pair(const Pair *pair, const Headers *h, Error *err) {
-    ImageInfo again;
-    if (h->code != OK) { /* read once more, for the words */
-        TRY(image_info(pair->image, &again, err));
-        return pair->mask != NULL ? image_info(pair->mask, &again, err) : OK;
+/* The headers of a sample's pictures as one: they have to be of one size. */
+static Err read_image_header(const Dataset *d, const Pair *pair, ImageInfo *out, Error *err) {
+    TRY(image_info(pair->images[0], out, err));
+    for (int k = 1; k < d->n_sources; k++) {
+        ImageInfo one;
+        TRY(image_info(pair->images[k], &one, err));
+        if (one.width != out->width || one.height != out->height)
+            return err_set(err, ERR_DATA, "%s: is %dx%d, but %s is %dx%d", pair->images[0], out->width, out->height,
+                           pair->images[k], one.width, one.height);
+        out->channels += one.channels;
+        out->depth = one.depth > out->depth ? one.depth : out->depth;
     }
-    if (pair->mask == NULL || (h->image.width == h->mask.width && h->image.height == h->mask.height)) return OK;
-    bool turned = h->image.width == h->mask.height && h->image.height == h->mask.width;
-    const char *hint = turned && h->image.orientation != h->mask.orientation
-                           ? "; the EXIF orientation of one turns it, and the other was not turned with it"
-                           : "";
-    return err_set(err, ERR_DATA, "%s: is %dx%d, but its mask %s is %dx%d%s", pair->image, h->image.width,
+    return OK;
+}
+
+/* The headers of a pair, and what is wrong with it, if anything: *kind says what sort of thing. */
+static Err read_pair(const Dataset *d, const Pair *pair, Headers *h, const FindingKind **kind, Error *err) {
+    *h = (Headers){0};
+    *kind = &unreadable;
+    TRY(read_image_header(d, pair, &h->image, err));
+    if (pair->mask == NULL) return OK;
+    TRY(image_info(pair->mask, &h->mask, err));
+    if (h->image.width == h->mask.width && h->image.height == h->mask.height) return OK;
+    bool turned = h->image.width == h->mask.height && h->image.height == h->mask.width &&
+                  h->image.orientation != h->mask.orientation;
+    *kind = turned ? &other_size_exif : &other_size;
+    const char *hint =
+        turned ? "; the EXIF orientation of one turns it, and the other was not turned with it: save the picture "
+                 "turned and without the tag (ImageMagick: mogrify -auto-orient FILE), and turn the mask likewise"
+               : "";
+    return err_set(err, ERR_DATA, "%s: is %dx%d, but its mask %s is %dx%d%s", pair->images[0], h->image.width,
                    h->image.height, pair->mask, h->mask.width, h->mask.height, hint);
 }
 
-static void summarize(const Headers *headers, int64_t n, DatasetInfo *info) {
+static void summarize(const Dataset *d, DatasetInfo *info) {
+    const Headers *headers = d->headers;
     bool same_size = true, same_channels = true, color = false;
     int depth = 8;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < d->n; i++) {
         const ImageInfo *h = &headers[i].image, *first = &headers[0].image;
         same_size = same_size && h->width == first->width && h->height == first->height;
         same_channels = same_channels && h->channels == first->channels;
@@ -305,22 +432,44 @@ static void summarize(const Headers *headers, int64_t n, DatasetInfo *info) {
     info->depth = depth;
 }
 
-static Err read_headers(const Dataset *d, DatasetInfo *info, Error *err) {
-    Headers *headers = malloc((size_t)d->n * sizeof *headers);
-    if (headers == NULL) return err_set(err, ERR_MEMORY, "no memory for %" PRId64 " picture headers", d->n);
+/* Say what is wrong with the pairs whose codes are bad; for a survey, go on without them. */
+static Err sift_pairs(Dataset *d, const Err *codes, const DatasetEnv *env, Error *err) {
+    Err result = OK;
+    int64_t n_sound = 0;
+    for (int64_t i = 0; i < d->n; i++) {
+        if (codes[i] == OK) {
+            d->headers[n_sound] = d->headers[i];
+            d->pairs[n_sound++] = d->pairs[i];
+            continue;
+        }
+        Error own = ERROR_INIT; /* read once more, for the words */
+        const FindingKind *kind;
+        Headers again;
+        Err code = read_pair(d, &d->pairs[i], &again, &kind, &own);
+        if (env->findings != NULL)
+            findings_add_error(env->findings, &(FindingNote){kind, env->split, d->pairs[i].images[0]}, &own);
+        else
+            err_append(err, &own);
+        if (result == OK) result = code;
+    }
+    if (env->findings == NULL) return result;
+    d->n = n_sound;
+    return n_sound > 0 ? OK : err_set(err, ERR_DATA, "data.%s: no sample is sound", env->split);
+}
+
+static Err read_headers(Dataset *d, const DatasetEnv *env, DatasetInfo *info, Error *err) {
+    d->headers = malloc((size_t)d->n * sizeof *d->headers);
+    Err *codes = malloc((size_t)d->n * sizeof *codes), code = OK;
+    if (d->headers == NULL || codes == NULL)
+        code = err_set(err, ERR_MEMORY, "no memory for %" PRId64 " picture headers", d->n);
 #pragma omp parallel for schedule(dynamic, 8)
-    for (int64_t i = 0; i < d->n; i++) {
-        headers[i].code = image_info(d->pairs[i].image, &headers[i].image, NULL);
-        if (headers[i].code == OK && d->pairs[i].mask != NULL)
-            headers[i].code = image_info(d->pairs[i].mask, &headers[i].mask, NULL);
+    for (int64_t i = 0; i < (code == OK ? d->n : 0); i++) {
+        const FindingKind *kind;
+        codes[i] = read_pair(d, &d->pairs[i], &d->headers[i], &kind, NULL);
     }
-    Err code = OK;
-    for (int64_t i = 0; i < d->n; i++) {
-        Err one = check_pair(&d->pairs[i], &headers[i], err);
-        if (one != OK && code == OK) code = one;
-    }
-    if (code == OK) summarize(headers, d->n, info);
-    free(headers);
+    if (code == OK) code = sift_pairs(d, codes, env, err);
+    if (code == OK) summarize(d, info);
+    free(codes);
     return code;
 }
 
@@ -329,12 +478,13 @@ static Err read_headers(const Dataset *d, DatasetInfo *info, Error *err) {
 static void folder_close(Dataset *d) {
     if (d == NULL) return;
     free(d->pairs);
+    free(d->headers);
     free(d);
 }
 
 static Err folder_open(Dataset **out, const void *params, const DatasetEnv *env, DatasetInfo *info, Error *err) {
     const Folder *p = params;
-    if (given(p->images) == given(p->list))
+    if ((p->images.n > 0) == given(p->list))
         return err_set(err, ERR_CONFIG, "folder needs either 'images' (a folder) or 'list' (a text file)%s",
                        given(p->list) ? ", not both" : "");
     Dataset *d = calloc(1, sizeof *d);
@@ -343,32 +493,65 @@ static Err folder_open(Dataset **out, const void *params, const DatasetEnv *env,
     d->color_masks = env->color_masks;
     *info = (DatasetInfo){0};
     Err code = given(p->list) ? open_list(d, p, env, err) : open_folders(d, p, env, err);
-    if (code == OK) code = read_headers(d, info, err);
+    if (code == OK) code = read_headers(d, env, info, err);
     if (code != OK) {
         folder_close(d);
         return code;
     }
+    d->depth = info->depth;
     info->n = d->n;
     info->has_mask = d->pairs[0].mask != NULL;
     *out = d;
     return OK;
 }
 
+/* Copy src's channels into dst's from `at` on; both of one size and depth. */
+static void copy_channels(const Image *src, Image *dst, int at) {
+    size_t n = (size_t)dst->width * (size_t)dst->height, bytes = (size_t)(dst->depth / 8);
+    size_t from = (size_t)src->channels * bytes, to = (size_t)dst->channels * bytes;
+    for (size_t i = 0; i < n; i++) memcpy(dst->u8 + i * to + (size_t)at * bytes, src->u8 + i * from, from);
+}
+
+/* Several files as one picture. */
+static Err join_images(const Dataset *d, const Pair *pair, Image *out, Error *err) {
+    Image parts[MAX_SOURCES] = {{0}};
+    int channels = 0;
+    Err code = OK;
+    for (int k = 0; k < d->n_sources && code == OK; k++) {
+        code = image_load(pair->images[k], 0, &parts[k], err);
+        if (code == OK && parts[k].depth != d->depth) code = image_convert(&parts[k], 0, d->depth, err);
+        if (code == OK && (parts[k].width != parts[0].width || parts[k].height != parts[0].height))
+            code = err_set(err, ERR_DATA, "%s: is %dx%d, but %s is %dx%d", pair->images[0], parts[0].width,
+                           parts[0].height, pair->images[k], parts[k].width, parts[k].height);
+        channels += parts[k].channels;
+    }
+    if (code == OK) code = image_new(out, parts[0].width, parts[0].height, channels, d->depth, err);
+    for (int k = 0, at = 0; k < d->n_sources && code == OK; at += parts[k++].channels)
+        copy_channels(&parts[k], out, at);
+    for (int k = 0; k < d->n_sources; k++) image_free(&parts[k]);
+    return code;
+}
+
 static Err folder_read(Dataset *d, int64_t i, Sample *out, Error *err) {
     const Pair *pair = &d->pairs[i];
     out->label = -1;
-    TRY(image_load(pair->image, 0, &out->image, err));
+    TRY(d->n_sources == 1 ? image_load(pair->images[0], 0, &out->image, err) : join_images(d, pair, &out->image, err));
     if (pair->mask == NULL) return OK;
     return d->color_masks ? image_load(pair->mask, 3, &out->mask, err)
                           : image_load_indices(pair->mask, &out->mask, err);
 }
 
 static void folder_name_of(const Dataset *d, int64_t i, char *text, size_t bytes) {
-    snprintf(text, bytes, "%s", d->pairs[i].image);
+    snprintf(text, bytes, "%s", d->pairs[i].images[0]);
 }
 
 static void folder_mask_name_of(const Dataset *d, int64_t i, char *text, size_t bytes) {
-    snprintf(text, bytes, "%s", d->pairs[i].mask != NULL ? d->pairs[i].mask : d->pairs[i].image);
+    snprintf(text, bytes, "%s", d->pairs[i].mask != NULL ? d->pairs[i].mask : d->pairs[i].images[0]);
+}
+
+static void folder_headers_of(const Dataset *d, int64_t i, ImageInfo *image, ImageInfo *mask) {
+    *image = d->headers[i].image;
+    *mask = d->headers[i].mask;
 }
 
 const DatasetKind dataset_folder = {
@@ -380,6 +563,7 @@ const DatasetKind dataset_folder = {
     .read = folder_read,
     .name_of = folder_name_of,
     .mask_name_of = folder_mask_name_of,
+    .headers_of = folder_headers_of,
     .close = folder_close,
     .parallel = true,
     .named = true,

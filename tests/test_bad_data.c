@@ -1,6 +1,6 @@
 /* test_bad_data.c - every case in tests/bad/data gives exactly the words beside it. What is bad is the data: each
  * NAME.yaml is a config whose `train` split is opened and read; NAME.err is what must be said. */
-#include "data/split.h"
+#include "data/survey.h"
 #include "data_files.h"
 
 #include <dirent.h>
@@ -17,7 +17,11 @@ static void read_data(const char *path, Arena *arena, Error *err) {
     Experiment experiment;
     Split *split = NULL;
     if (config_load_file(&experiment, path, 0, NULL, arena, err) != OK) return;
-    if (split_open(&split, &experiment, "train", err) == OK) split_check(split, NULL, NULL, NULL, err);
+    Findings findings = {.arena = arena};
+    Survey survey;
+    if (split_open(&split, &experiment, "train", err) == OK &&
+        survey_split(&survey, split, "train", &findings, NULL, NULL, arena, err) == OK)
+        findings_to_error(&findings, err);
     split_close(split);
 }
 

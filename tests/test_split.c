@@ -460,43 +460,6 @@ static void test_channel_stats(void **state) {
     }
 }
 
-static void test_check(void **state) {
-    for (int i = 0; i < 9; i++) {
-        Image image = pattern_image(4, 2, 3, 8);
-        uint8_t mask[8] = {0, 1, 0, 0, 0, 0, 0, (uint8_t)(i % 4 == 3 ? 10 + i : 0)};
-        save_image(folder_file(&dir, arena_printf(arena, "im/%d.png", i)), &image);
-        save_grey(folder_file(&dir, arena_printf(arena, "ma/%d.png", i)), 4, 2, mask);
-        image_free(&image);
-    }
-    configure_masks("  classes: [a, b]\n");
-    Split *split = open_split("train");
-    Error err = ERROR_INIT;
-    int calls = 0;
-    assert_int_equal(split_check(split, NULL, count_progress, &calls, &err), ERR_DATA);
-    assert_int_equal(calls, 9);
-    assert_string_equal(
-        words(&err, &dir),
-        "error: DIR/ma/3.png: pixel (3, 1) has value 13, which is no class (0..1) and not ignored; values: "
-        "0:6 1:1 13:1; set data.ignore to 13 to leave these pixels out, or add the class\n"
-        "error: DIR/ma/7.png: pixel (3, 1) has value 17, which is no class (0..1) and not ignored; values: "
-        "0:6 1:1 17:1; set data.ignore to 17 to leave these pixels out, or add the class\n");
-    calls = 98;
-    err_clear(&err);
-    Err code = split_check(split, NULL, count_progress, &calls, &err);
-    assert_true(code == ERR_STOPPED || code == ERR_DATA);
-    ClassStats stats;
-    err_clear(&err);
-    assert_int_equal(split_class_stats(split, &stats, NULL, NULL, arena, &err), ERR_DATA);
-    assert_int_equal(err.count, 1);
-    /* What can be read is counted all the same: seven sound masks of 4 x 2 with one pixel of class 1 each. */
-    stats = class_stats_new(split, arena);
-    assert_int_equal(split_check(split, &stats, NULL, NULL, NULL), ERR_DATA);
-    const int64_t pixels[3] = {49, 7, 0}, images[2] = {7, 7};
-    assert_memory_equal(stats.pixels, pixels, sizeof pixels);
-    assert_memory_equal(stats.images, images, sizeof images);
-    split_close(split);
-}
-
 /* ---- mistakes in the config ---- */
 
 static void test_config_mistakes(void **state) {
@@ -611,10 +574,10 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_index_masks), TEST(test_binary_masks),    TEST(test_color_masks), TEST(test_bad_masks),
-        TEST(test_jpeg_masks),  TEST(test_size_changes),    TEST(test_fit),         TEST(test_normalize),
-        TEST(test_cache),       TEST(test_threads),         TEST(test_class_stats), TEST(test_channel_stats),
-        TEST(test_check),       TEST(test_config_mistakes), TEST(test_splits),
+        TEST(test_index_masks),     TEST(test_binary_masks), TEST(test_color_masks), TEST(test_bad_masks),
+        TEST(test_jpeg_masks),      TEST(test_size_changes), TEST(test_fit),         TEST(test_normalize),
+        TEST(test_cache),           TEST(test_threads),      TEST(test_class_stats), TEST(test_channel_stats),
+        TEST(test_config_mistakes), TEST(test_splits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ typedef struct Setup {
     int n_splits;
     const char *const *names; /* n_splits: the splits the config has, in its order */
     Split **splits;           /* n_splits; NULL: could not be opened */
+    Findings *findings;       /* for a survey of the data (split_open_survey); NULL: splits open as for training */
     Split *train;             /* borrowed from splits; NULL when there is none */
     Augment *augment;
     Graph *graph;

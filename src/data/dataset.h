@@ -2,6 +2,7 @@
 #ifndef SANDGLASS_DATA_DATASET_H
 #define SANDGLASS_DATA_DATASET_H
 
+#include "base/findings.h"
 #include "base/param.h"
 #include "base/rng.h"
 #include "io/image.h"
@@ -33,8 +34,10 @@ typedef struct DatasetEnv {
     const char *root;  /* data.root; relative paths are below it */
     const char *split; /* "train", "val", ... */
     uint64_t seed;
-    bool color_masks; /* masks are wanted as RGB, even where a file has a palette */
-    Arena *arena;     /* for what lives as long as the data */
+    bool color_masks;   /* masks are wanted as RGB, even where a file has a palette */
+    Findings *findings; /* for a survey: what is wrong with single samples goes here, and open goes on without those;
+                           NULL: it is an error */
+    Arena *arena;       /* for what lives as long as the data */
 } DatasetEnv;
 
 typedef struct Dataset Dataset; /* a kind's own struct */
@@ -53,6 +56,8 @@ typedef struct DatasetKind {
     void (*name_of)(const Dataset *dataset, int64_t i, char *text, size_t bytes);
     /* Name of sample i's mask, where it is a file of its own; NULL: name_of names both. */
     void (*mask_name_of)(const Dataset *dataset, int64_t i, char *text, size_t bytes);
+    /* What the headers of sample i's files say (mask.format NULL: none). NULL: the samples are not files. */
+    void (*headers_of)(const Dataset *dataset, int64_t i, ImageInfo *image, ImageInfo *mask);
     /* For data in memory: sample i with images that point into it, valid until close and never freed. NULL: has
      * none. */
     void (*view)(const Dataset *dataset, int64_t i, Sample *out);

@@ -1,6 +1,7 @@
 /* divide.c - who gets which sample. See divide.h. */
 #include "data/divide.h"
 
+#include "base/hash.h"
 #include "base/number.h"
 #include "base/rng.h"
 #include "data/select.h"
@@ -276,13 +277,6 @@ static bool claims_by_name(const Claim *c, const char *name) {
     return c->listed == NULL || find_listed(c, name, NULL);
 }
 
-/* FNV-1a; the random stream it names does the mixing. */
-static uint64_t hash_of(const char *text, size_t n) {
-    uint64_t hash = 0xcbf29ce484222325;
-    for (size_t i = 0; i < n; i++) hash = (hash ^ (uint8_t)text[i]) * 0x100000001b3;
-    return hash;
-}
-
 /* Where in [0, 1) a sample lies. */
 static Err place_of(const Division *d, int64_t i, const char *name, double *place, Error *err) {
     enum { BY_NUMBER = 1, BY_NAME = 2 };
@@ -303,7 +297,7 @@ static Err place_of(const Division *d, int64_t i, const char *name, double *plac
             text = name + found->rm_so;
             n = (size_t)(found->rm_eo - found->rm_so);
         }
-        what = hash_of(text, n);
+        what = hash_bytes(0, text, n);
         how = BY_NAME;
     }
     Rng rng = rng_stream(seed, RNG_DATASET, what, how);

@@ -55,8 +55,8 @@ static bool is_jpeg(const char *name) {
     return dot != NULL && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0);
 }
 
-/* What is most likely wrong with a mask of these values. */
-static void cure(const MaskMap *map, const Histogram *h, const char *name, char text[TEXT_BYTES]) {
+/* What is most likely wrong with a mask of these values; text: the cure. */
+static SampleFault cure(const MaskMap *map, const Histogram *h, const char *name, char text[TEXT_BYTES]) {
     int n_classes = map->config->n_classes, n_bad = 0, first_bad = 0;
     for (int v = 255; v >= 0; v--) {
         if (h->count[v] == 0 || map->class_of[v] != NO_CLASS) continue;
@@ -65,33 +65,42 @@ static void cure(const MaskMap *map, const Histogram *h, const char *name, char 
     }
     int64_t two_values = h->count[0] + h->count[255];
     for (int v = 1; v < 255; v++) two_values -= h->count[v] > 0 ? INT32_MAX : 0;
-    if (is_jpeg(name))
+    SampleFault fault = FAULT_MASK_VALUE;
+    if (is_jpeg(name)) {
+        fault = FAULT_MASK_JPEG;
         snprintf(text, TEXT_BYTES, "JPEG invents values between the classes: save masks as PNG");
-    else if (map->coding == MASK_INDEX && n_classes == 2 && two_values > 0)
+    } else if (map->coding == MASK_INDEX && n_classes == 2 && two_values > 0) {
+        fault = FAULT_MASK_TWO_VALUES;
         snprintf(text, TEXT_BYTES, "for masks of 0 and 255 set data.mask to binary");
-    else if (map->coding == MASK_INDEX && n_bad == 1 && first_bad == 255 && two_values > 0)
+    } else if (map->coding == MASK_INDEX && n_bad == 1 && first_bad == 255 && two_values > 0) {
+        fault = FAULT_MASK_TWO_VALUES;
         snprintf(text, TEXT_BYTES,
                  "masks of 0 and 255 have two classes: list two in data.classes and set data.mask to binary; if 255 "
                  "means unlabelled, set data.ignore to 255");
-    else if (h->n > 64)
+    } else if (h->n > 64) {
+        fault = FAULT_MASK_PHOTO;
         snprintf(text, TEXT_BYTES, "so many values look like a photograph: is this the mask?");
-    else if (map->coding == MASK_BINARY)
+    } else if (map->coding == MASK_BINARY) {
         snprintf(text, TEXT_BYTES,
                  "data.mask is binary, which knows 0, 1 and 255; set data.ignore to leave others out");
-    else if (n_bad == 1 && first_bad == n_classes && h->count[0] == 0)
+    } else if (n_bad == 1 && first_bad == n_classes && h->count[0] == 0) {
+        fault = FAULT_MASK_FROM_ONE;
         snprintf(text, TEXT_BYTES, "classes count from 0: do these masks count from 1?");
-    else if (n_bad == 1)
+    } else if (n_bad == 1) {
         snprintf(text, TEXT_BYTES, "set data.ignore to %d to leave these pixels out, or add the class", first_bad);
-    else
+    } else {
         snprintf(text, TEXT_BYTES, "do data.classes belong to these masks?");
+    }
+    return fault;
 }
 
-static Err no_class(const MaskMap *map, const Image *mask, size_t at, const char *name, Error *err) {
+static Err no_class(const MaskMap *map, const Image *mask, size_t at, const char *name, SampleFault *fault,
+                    Error *err) {
     Histogram h;
     char values[TEXT_BYTES], advice[TEXT_BYTES];
     histogram_of(mask, &h);
     histogram_text(&h, values);
-    cure(map, &h, name, advice);
+    *fault = cure(map, &h, name, advice);
     return err_set(err, ERR_DATA,
                    "%s: pixel (%zu, %zu) has value %d, which is no class (0..%d) and not ignored; values: %s; %s", name,
                    at % (size_t)mask->width, at / (size_t)mask->width, mask->u8[at],
@@ -140,10 +149,15 @@ static int color_text(const Image *mask, char text[TEXT_BYTES]) {
     return different;
 }
 
-static Err no_color(const Image *mask, size_t at, const char *name, Error *err) {
+int mask_class_of_color(const DataConfig *config, const uint8_t rgb[3]) {
+    return class_of_color(config, pack(rgb));
+}
+
+static Err no_color(const Image *mask, size_t at, const char *name, SampleFault *fault, Error *err) {
     char colors[TEXT_BYTES];
     int different = color_text(mask, colors);
     const uint8_t *rgb = mask->u8 + 3 * at;
+    *fault = is_jpeg(name) ? FAULT_MASK_JPEG : different > 256 ? FAULT_MASK_PHOTO : FAULT_MASK_COLOR;
     const char *advice = is_jpeg(name) ? "JPEG invents colours between the classes': save masks as PNG"
                          : different > 256
                              ? "so many colours look like a photograph, or a mask that was resized smoothly"
@@ -153,7 +167,7 @@ static Err no_color(const Image *mask, size_t at, const char *name, Error *err) 
                    name, at % (size_t)mask->width, at / (size_t)mask->width, rgb[0], rgb[1], rgb[2], colors, advice);
 }
 
-static Err apply_colors(const MaskMap *map, Image *mask, const char *name, Error *err) {
+static Err apply_colors(const MaskMap *map, Image *mask, const char *name, SampleFault *fault, Error *err) {
     size_t n = (size_t)mask->width * (size_t)mask->height;
     Image out;
     TRY(image_new(&out, mask->width, mask->height, 1, 8, err));
@@ -165,7 +179,7 @@ static Err apply_colors(const MaskMap *map, Image *mask, const char *name, Error
         last = color;
         if (class == NO_CLASS) {
             image_free(&out);
-            return no_color(mask, i, name, err);
+            return no_color(mask, i, name, fault, err);
         }
         out.u8[i] = (uint8_t) class;
     }
@@ -176,11 +190,12 @@ static Err apply_colors(const MaskMap *map, Image *mask, const char *name, Error
 
 /* ---- all kinds ---- */
 
-Err mask_apply(const MaskMap *map, Image *mask, const char *name, Error *err) {
+Err mask_apply(const MaskMap *map, Image *mask, const char *name, SampleFault *fault, Error *err) {
+    *fault = FAULT_MASK_IS_COLOR; /* of the returns that say nothing else */
     if (mask->depth != 8 || (mask->channels != 1 && mask->channels != 3))
         return err_set(err, ERR_DATA, "%s: a mask of %d channels and %d bit, 1 or 3 of 8 bit wanted", name,
                        mask->channels, mask->depth);
-    if (map->coding == MASK_COLOR && mask->channels == 3) return apply_colors(map, mask, name, err);
+    if (map->coding == MASK_COLOR && mask->channels == 3) return apply_colors(map, mask, name, fault, err);
     if (mask->channels == 3) {
         char colors[TEXT_BYTES];
         color_text(mask, colors);
@@ -190,9 +205,10 @@ Err mask_apply(const MaskMap *map, Image *mask, const char *name, Error *err) {
             "set data.mask to color and data.classes to {name: [r, g, b], ...}",
             name, colors);
     }
+    *fault = FAULT_MASK_JPEG;
     size_t n = (size_t)mask->width * (size_t)mask->height;
     for (size_t i = 0; i < n; i++)
-        if (map->class_of[mask->u8[i]] == NO_CLASS) return no_class(map, mask, i, name, err);
+        if (map->class_of[mask->u8[i]] == NO_CLASS) return no_class(map, mask, i, name, fault, err);
     /* All values are classes, and may still not be what was saved: 0 beside 2 comes back with a seam of 1. */
     if (is_jpeg(name))
         return err_set(err, ERR_DATA, "%s: is a JPEG mask; JPEG invents values between the classes: save masks as PNG",

@@ -14,7 +14,10 @@ typedef struct MaskMap {
 /* mapped: values are classes and MASK_IGNORE already. config must outlive the map. */
 void mask_map_build(MaskMap *out, const DataConfig *config, bool mapped);
 
-/* Change the mask in place to 1 channel of class indices and MASK_IGNORE. name: of the mask, for the words. */
-Err mask_apply(const MaskMap *map, Image *mask, const char *name, Error *err);
+/* Change the mask in place to 1 channel of class indices and MASK_IGNORE. name: of the mask, for the words. *fault:
+ * what is wrong with it, when something is. */
+Err mask_apply(const MaskMap *map, Image *mask, const char *name, SampleFault *fault, Error *err);
+/* The class of a colour of the config, MASK_IGNORE, or -1. */
+int mask_class_of_color(const DataConfig *config, const uint8_t rgb[3]);
 
 #endif

@@ -64,7 +64,7 @@ static const char *const *foreign_keys(const Experiment *experiment, Arena *aren
 }
 
 /* Open the dataset; when files are missing because their folder is, say that instead. */
-static Err open_dataset(Split *s, const Experiment *experiment, Error *err) {
+static Err open_dataset(Split *s, const Experiment *experiment, Findings *findings, Error *err) {
     const Node *data = experiment->data;
     s->kind = dataset_find(node_get(data, "kind")->text);
     void *params = arena_alloc(s->arena, s->kind->params_bytes);
@@ -78,6 +78,7 @@ static Err open_dataset(Split *s, const Experiment *experiment, Error *err) {
                       .split = s->name,
                       .seed = (uint64_t)experiment->train.seed,
                       .color_masks = s->config.mask == MASK_COLOR,
+                      .findings = findings,
                       .arena = s->arena};
     Error own = ERROR_INIT;
     Err code = s->kind->open(&s->dataset, params, &env, &s->info, &own);
@@ -230,7 +231,7 @@ static Err set_up(Split *s, const Experiment *experiment, Error *err) {
     return OK;
 }
 
-Err split_open(Split **out, const Experiment *experiment, const char *name, Error *err) {
+Err split_open_survey(Split **out, const Experiment *experiment, const char *name, Findings *findings, Error *err) {
     *out = NULL;
     Split *s = calloc(1, sizeof *s);
     if (s == NULL) return err_set(err, ERR_MEMORY, "no memory for a split");
@@ -240,7 +241,7 @@ Err split_open(Split **out, const Experiment *experiment, const char *name, Erro
     Err code = data_config_read(&s->config, experiment, s->arena, err);
     if (code == OK && !split_exists(experiment, name)) code = no_split(experiment, name, s->arena, err);
     if (code == OK) code = check_split_keys(node_get(experiment->data, name), name, err);
-    if (code == OK) code = open_dataset(s, experiment, err);
+    if (code == OK) code = open_dataset(s, experiment, findings, err);
     if (code == OK) code = set_up(s, experiment, err);
     if (code != OK) {
         split_close(s);
@@ -248,6 +249,10 @@ Err split_open(Split **out, const Experiment *experiment, const char *name, Erro
     }
     *out = s;
     return OK;
+}
+
+Err split_open(Split **out, const Experiment *experiment, const char *name, Error *err) {
+    return split_open_survey(out, experiment, name, NULL, err);
 }
 
 void split_close(Split *s) {
@@ -303,7 +308,7 @@ static Err read_raw(Split *s, int64_t i, Sample *out, Error *err) {
     return code;
 }
 
-static void mask_name(const Split *s, int64_t i, char *text, size_t bytes) {
+void split_mask_name(const Split *s, int64_t i, char *text, size_t bytes) {
     if (s->kind->mask_name_of != NULL)
         s->kind->mask_name_of(s->dataset, number_of(s, i), text, bytes);
     else
@@ -323,7 +328,7 @@ static Err check_mask_size(const Split *s, int64_t i, const Sample *sample, Erro
     if (image->width == mask->width && image->height == mask->height) return OK;
     char image_name[NAME_BYTES], of_mask[NAME_BYTES];
     split_sample_name(s, i, image_name, sizeof image_name);
-    mask_name(s, i, of_mask, sizeof of_mask);
+    split_mask_name(s, i, of_mask, sizeof of_mask);
     return err_set(err, ERR_DATA, "%s: is %dx%d, but its mask %s is %dx%d", image_name, image->width, image->height,
                    of_mask, mask->width, mask->height);
 }
@@ -364,28 +369,35 @@ static Err fit(const Split *s, Sample *sample, Error *err) {
     return sample_window(sample, top, left, height, width, configured ? fill : NULL, err);
 }
 
-/* Channels, depth, classes, size. */
-static Err prepare(const Split *s, int64_t i, Sample *sample, Error *err) {
+/* Channels, depth, classes, size. *fault: what is wrong, when something is. */
+static Err prepare(const Split *s, int64_t i, Sample *sample, SampleFault *fault, Error *err) {
     Image *image = &sample->image;
+    *fault = FAULT_UNREADABLE;
     if (image->width < 1 || image->height < 1 || image->data == NULL)
         return name_it(s, i, err_set(err, ERR_DATA, "holds no picture"), err);
     if (!s->info.has_mask) image_free(&sample->mask);
+    *fault = FAULT_MASK_SIZE;
     if (s->info.has_mask) TRY(check_mask_size(s, i, sample, err));
+    *fault = FAULT_CHANNELS;
     if (image->channels != s->info.channels || image->depth != s->info.depth) {
         Err code = image_convert(image, s->info.channels, s->info.depth, err);
         if (code != OK) return name_it(s, i, code, err);
     }
     if (s->info.has_mask) {
         char name[NAME_BYTES];
-        mask_name(s, i, name, sizeof name);
-        TRY(mask_apply(&s->map, &sample->mask, name, err));
+        split_mask_name(s, i, name, sizeof name);
+        TRY(mask_apply(&s->map, &sample->mask, name, fault, err));
     }
+    *fault = FAULT_LABEL;
     if (s->label_limit > 0 && (sample->label < 0 || sample->label >= s->label_limit))
         return name_it(
             s, i,
             err_set(err, ERR_DATA, "has label %d, which is no class (0..%d)", (int)sample->label, s->label_limit - 1),
             err);
-    return name_it(s, i, fit(s, sample, err), err);
+    *fault = FAULT_SIZE;
+    TRY(name_it(s, i, fit(s, sample, err), err));
+    *fault = FAULT_NONE;
+    return OK;
 }
 
 /* ---- the cache ---- */
@@ -438,15 +450,13 @@ bool split_peek(Split *s, int64_t i, Sample *view) {
     return kept != NULL;
 }
 
-Err split_read(Split *s, int64_t i, Sample *out, Error *err) {
-    Sample view;
+/* From the dataset; kept, where there is a cache. */
+static Err read_anew(Split *s, int64_t i, SampleLook *look, Sample *out, Error *err) {
     *out = (Sample){.label = -1};
-    if (!s->plain && split_peek(s, i, &view)) {
-        if (copy_sample(&view, out)) return OK;
-        return err_set(err, ERR_MEMORY, "no memory for a sample");
-    }
+    look->fault = FAULT_UNREADABLE;
     Err code = read_raw(s, i, out, err);
-    if (code == OK) code = prepare(s, i, out, err);
+    if (code == OK && look->raw != NULL) look->raw(look->context, i, out);
+    if (code == OK) code = prepare(s, i, out, &look->fault, err);
     if (code != OK) {
         image_free(&out->image);
         image_free(&out->mask);
@@ -454,4 +464,24 @@ Err split_read(Split *s, int64_t i, Sample *out, Error *err) {
     }
     if (s->cache != NULL) keep(s, i, out);
     return OK;
+}
+
+Err split_read(Split *s, int64_t i, Sample *out, Error *err) {
+    Sample view;
+    if (!s->plain && split_peek(s, i, &view)) {
+        *out = (Sample){.label = -1};
+        if (copy_sample(&view, out)) return OK;
+        return err_set(err, ERR_MEMORY, "no memory for a sample");
+    }
+    return read_anew(s, i, &(SampleLook){0}, out, err);
+}
+
+Err split_read_look(Split *s, int64_t i, SampleLook *look, Sample *out, Error *err) {
+    return read_anew(s, i, look, out, err);
+}
+
+bool split_headers(const Split *s, int64_t i, ImageInfo *image, ImageInfo *mask) {
+    if (s->kind->headers_of == NULL) return false;
+    s->kind->headers_of(s->dataset, number_of(s, i), image, mask);
+    return true;
 }

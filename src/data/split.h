@@ -59,6 +59,9 @@ bool split_exists(const Experiment *experiment, const char *name);
 /* Names of all splits, in the order of the text; in the arena, NULL-terminated. */
 const char *const *split_names(const Experiment *experiment, Arena *arena);
 Err split_open(Split **out, const Experiment *experiment, const char *name, Error *err);
+/* The same for data/survey.h: what is wrong with single samples, as far as it shows on opening, goes to findings, and
+ * the split is without those samples. */
+Err split_open_survey(Split **out, const Experiment *experiment, const char *name, Findings *findings, Error *err);
 void split_close(Split *split);
 
 const DatasetInfo *split_info(const Split *split);
@@ -66,13 +69,43 @@ const DataConfig *split_config(const Split *split); /* with class names and pale
 /* Shape of what the network gets: 1,C,H,W. H and W are 0 when they vary. */
 void split_shape(const Split *split, int64_t shape[4]);
 void split_sample_name(const Split *split, int64_t i, char *text, size_t bytes);
+void split_mask_name(const Split *split, int64_t i, char *text, size_t bytes);
 
 /* Read sample i, decoded, mapped and fitted, from the cache when it is there: image with the network's channels, mask
  * with class indices and MASK_IGNORE. A value that is no class is an error that names file, pixel, value, the mask's
  * histogram and a likely cure. Safe to call from several threads when the kind is parallel. */
 Err split_read(Split *split, int64_t i, Sample *out, Error *err);
 
-/* The same without a copy, when the sample is in memory already: the view's images belong to the split, stay until
+/* What can be wrong with a sample. */
+typedef enum SampleFault {
+    FAULT_NONE,
+    FAULT_UNREADABLE,
+    FAULT_MASK_SIZE,
+    FAULT_CHANNELS,
+    FAULT_LABEL,
+    FAULT_SIZE,
+    FAULT_MASK_JPEG,
+    FAULT_MASK_TWO_VALUES, /* 0 and 255, where others are wanted */
+    FAULT_MASK_FROM_ONE,
+    FAULT_MASK_VALUE,
+    FAULT_MASK_PHOTO,
+    FAULT_MASK_IS_COLOR, /* colours where values are wanted */
+    FAULT_MASK_COLOR,    /* a colour of no class */
+    N_FAULTS
+} SampleFault;
+
+/* split_read for one who looks closer. */
+typedef struct SampleLook {
+    /* Sees the sample as the dataset gave it, before its mask is mapped and its size fitted. */
+    void (*raw)(void *context, int64_t i, const Sample *sample);
+    void *context;
+    SampleFault fault; /* out: why it cannot be used */
+} SampleLook;
+Err split_read_look(Split *split, int64_t i, SampleLook *look, Sample *out, Error *err);
+/* What the headers of sample i's files say; false: the samples are not files. */
+bool split_headers(const Split *split, int64_t i, ImageInfo *image, ImageInfo *mask);
+
+/* split_read without a copy, when the sample is in memory already: the view's images belong to the split, stay until
  * split_close and must not be changed. False: it has to be read. */
 bool split_peek(Split *split, int64_t i, Sample *view);
 
@@ -88,6 +121,8 @@ typedef struct ClassStats {
 } ClassStats;
 /* All 0, for the split's classes. */
 ClassStats class_stats_new(const Split *split, Arena *arena);
+/* Add a sample that split_read gave; from any thread. */
+void class_stats_count(const ClassStats *stats, int n_classes, const Sample *sample);
 /* Count the masks of all samples; the first that cannot be read ends it. progress may be NULL. */
 Err split_class_stats(Split *split, ClassStats *out, SplitProgress progress, void *context, Arena *arena, Error *err);
 /* Which classes each sample holds: holds is n,n_classes, 0 or 1. min_pixels: so many pixels of its mask; 0: by its
@@ -99,10 +134,6 @@ Err split_class_presence(Split *split, int64_t min_pixels, uint8_t *holds, Split
 void class_weights_median_frequency(const ClassStats *stats, int n_classes, float *weights);
 /* total / (n * pixels), mean about 1. */
 void class_weights_inverse(const ClassStats *stats, int n_classes, float *weights);
-
-/* Read every sample and report every problem (up to ERROR_MAX). stats (from class_stats_new; NULL: not wanted) counts
- * the samples that can be read; progress may be NULL. */
-Err split_check(Split *split, const ClassStats *stats, SplitProgress progress, void *context, Error *err);
 
 /* Mean and deviation per channel on the data's own scale. */
 Err split_channel_stats(Split *split, double *mean, double *deviation, Error *err);

@@ -1,4 +1,4 @@
-/* stats.c - what all samples of a split have to say: class counts and weights, mean and deviation, mistakes. */
+/* stats.c - what all samples of a split have to say: class counts and weights, mean and deviation. */
 #include "data/split.h"
 
 #include "data/window.h"
@@ -10,9 +10,8 @@
 /* ---- every sample once ---- */
 
 typedef struct Visit {
-    void (*see)(void *context, int64_t i, const Sample *sample); /* from several threads, each i once; NULL: nothing */
+    void (*see)(void *context, int64_t i, const Sample *sample); /* from several threads, each i once */
     void *context;
-    bool keep_going; /* behind a sample that cannot be read */
     SplitProgress progress;
     void *progress_context;
 } Visit;
@@ -20,18 +19,18 @@ typedef struct Visit {
 static Err see_one(Split *split, int64_t i, const Visit *visit, Error *err) {
     Sample sample;
     if (split_peek(split, i, &sample)) {
-        if (visit->see != NULL) visit->see(visit->context, i, &sample);
+        visit->see(visit->context, i, &sample);
         return OK;
     }
     TRY(split_read(split, i, &sample, err));
-    if (visit->see != NULL) visit->see(visit->context, i, &sample);
+    visit->see(visit->context, i, &sample);
     image_free(&sample.image);
     image_free(&sample.mask);
     return OK;
 }
 
-/* Visit all samples, in parallel; the first mistakes in order of the samples come out in err, whatever the threads
- * did: which samples fail is noted first, the words are had by reading those again. */
+/* Visit all samples, in parallel, up to the first that cannot be read. Which fail is noted first, the words are had by
+ * reading the first of them again. */
 static Err visit_all(Split *split, const Visit *visit, Error *err) {
     int64_t n = split_info(split)->n, n_done = 0;
     bool stop = false, stopped = false;
@@ -47,7 +46,7 @@ static Err visit_all(Split *split, const Visit *visit, Error *err) {
 #pragma omp critical(visit_all_progress)
         {
             n_done++;
-            if (codes[i] != OK && !visit->keep_going) {
+            if (codes[i] != OK) {
 #pragma omp atomic write
                 stop = true;
             }
@@ -58,16 +57,16 @@ static Err visit_all(Split *split, const Visit *visit, Error *err) {
             }
         }
     }
-    Err result = OK;
-    const Visit look = {0};
-    for (int64_t i = 0; i < n; i++) {
-        if (codes[i] == OK || (result != OK && !visit->keep_going)) continue;
-        Err code = see_one(split, i, &look, err);
-        if (result == OK) result = code;
-        if (err != NULL && err->count >= ERROR_MAX) break;
-    }
+    int64_t bad = 0;
+    while (bad < n && codes[bad] == OK) bad++;
     free(codes);
-    return result == OK && stopped ? err_set(err, ERR_STOPPED, "stopped") : result;
+    if (bad < n) {
+        Sample sample;
+        TRY(split_read(split, bad, &sample, err));
+        image_free(&sample.image); /* whoever made it unreadable has mended it */
+        image_free(&sample.mask);
+    }
+    return stopped ? err_set(err, ERR_STOPPED, "stopped") : OK;
 }
 
 /* ---- classes ---- */
@@ -85,21 +84,25 @@ static size_t count_mask(const Image *mask, int64_t count[256]) {
     return n;
 }
 
-static void count_classes(void *context, int64_t i, const Sample *sample) {
-    const ClassCount *c = context;
+void class_stats_count(const ClassStats *stats, int n_classes, const Sample *sample) {
     int64_t count[256];
     size_t n = count_mask(&sample->mask, count);
 #pragma omp critical(count_classes)
     {
-        for (int k = 0; k < c->n_classes; k++) {
-            c->stats->pixels[k] += count[k];
+        for (int k = 0; k < n_classes; k++) {
+            stats->pixels[k] += count[k];
             if (count[k] == 0) continue;
-            c->stats->images[k]++;
-            c->stats->image_pixels[k] += (int64_t)n;
+            stats->images[k]++;
+            stats->image_pixels[k] += (int64_t)n;
         }
-        c->stats->pixels[c->n_classes] += count[MASK_IGNORE];
-        if (sample->label >= 0 && sample->label < c->n_classes) c->stats->labels[sample->label]++;
+        stats->pixels[n_classes] += count[MASK_IGNORE];
+        if (sample->label >= 0 && sample->label < n_classes) stats->labels[sample->label]++;
     }
+}
+
+static void count_classes(void *context, int64_t i, const Sample *sample) {
+    const ClassCount *c = context;
+    class_stats_count(c->stats, c->n_classes, sample);
 }
 
 ClassStats class_stats_new(const Split *split, Arena *arena) {
@@ -136,16 +139,6 @@ Err split_class_presence(Split *split, int64_t min_pixels, uint8_t *holds, Split
                          Error *err) {
     PresenceSeen seen = {.min_pixels = min_pixels, .n_classes = split_config(split)->n_classes, .holds = holds};
     Visit visit = {.see = see_presence, .context = &seen, .progress = progress, .progress_context = context};
-    return visit_all(split, &visit, err);
-}
-
-Err split_check(Split *split, const ClassStats *stats, SplitProgress progress, void *context, Error *err) {
-    ClassCount count = {.stats = stats, .n_classes = split_config(split)->n_classes};
-    Visit visit = {.see = stats != NULL ? count_classes : NULL,
-                   .context = &count,
-                   .keep_going = true,
-                   .progress = progress,
-                   .progress_context = context};
     return visit_all(split, &visit, err);
 }
 
