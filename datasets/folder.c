@@ -62,7 +62,6 @@ struct Dataset {
     Pair *pairs;
     Headers *headers; /* n, once they are read */
     int64_t n, capacity;
-    int depth; /* of the deepest file */
     bool color_masks;
 };
 
@@ -498,36 +497,21 @@ static Err folder_open(Dataset **out, const void *params, const DatasetEnv *env,
         folder_close(d);
         return code;
     }
-    d->depth = info->depth;
     info->n = d->n;
     info->has_mask = d->pairs[0].mask != NULL;
     *out = d;
     return OK;
 }
 
-/* Copy src's channels into dst's from `at` on; both of one size and depth. */
-static void copy_channels(const Image *src, Image *dst, int at) {
-    size_t n = (size_t)dst->width * (size_t)dst->height, bytes = (size_t)(dst->depth / 8);
-    size_t from = (size_t)src->channels * bytes, to = (size_t)dst->channels * bytes;
-    for (size_t i = 0; i < n; i++) memcpy(dst->u8 + i * to + (size_t)at * bytes, src->u8 + i * from, from);
-}
-
 /* Several files as one picture. */
 static Err join_images(const Dataset *d, const Pair *pair, Image *out, Error *err) {
     Image parts[MAX_SOURCES] = {{0}};
-    int channels = 0;
     Err code = OK;
-    for (int k = 0; k < d->n_sources && code == OK; k++) {
-        code = image_load(pair->images[k], 0, &parts[k], err);
-        if (code == OK && parts[k].depth != d->depth) code = image_convert(&parts[k], 0, d->depth, err);
-        if (code == OK && (parts[k].width != parts[0].width || parts[k].height != parts[0].height))
-            code = err_set(err, ERR_DATA, "%s: is %dx%d, but %s is %dx%d", pair->images[0], parts[0].width,
-                           parts[0].height, pair->images[k], parts[k].width, parts[k].height);
-        channels += parts[k].channels;
+    for (int k = 0; k < d->n_sources && code == OK; k++) code = image_load(pair->images[k], 0, &parts[k], err);
+    if (code == OK) {
+        code = image_join(out, d->n_sources, parts, err);
+        if (code != OK) err_context(err, "%s and its partners", pair->images[0]);
     }
-    if (code == OK) code = image_new(out, parts[0].width, parts[0].height, channels, d->depth, err);
-    for (int k = 0, at = 0; k < d->n_sources && code == OK; at += parts[k++].channels)
-        copy_channels(&parts[k], out, at);
     for (int k = 0; k < d->n_sources; k++) image_free(&parts[k]);
     return code;
 }

@@ -146,9 +146,9 @@ static Err check_picture(const sg_model *model, const sg_picture *p, Error *err)
                        p->width, p->height);
     if (p->channels != channels)
         return err_set(err, ERR_DATA, "the picture has %d channels, the network takes %d", p->channels, channels);
-    if (p->bits != 0 && p->bits != 8 && p->bits != 16)
-        return err_set(err, ERR_DATA, "a sample must have 8 or 16 bits, got %d", p->bits);
-    size_t row_bytes = (size_t)p->width * (size_t)p->channels * (p->bits == 16 ? 2 : 1);
+    if (p->bits != 0 && p->bits != 8 && p->bits != 16 && p->bits != 32)
+        return err_set(err, ERR_DATA, "a sample must have 8, 16 or 32 bits, got %d", p->bits);
+    size_t row_bytes = (size_t)p->width * (size_t)p->channels * (size_t)(p->bits == 0 ? 1 : p->bits / 8);
     if (p->row_bytes != 0 && p->row_bytes < row_bytes)
         return err_set(err, ERR_DATA, "row_bytes must be 0 or at least a row's %zu bytes, got %zu", row_bytes,
                        p->row_bytes);
@@ -164,7 +164,7 @@ static Err check_picture(const sg_model *model, const sg_picture *p, Error *err)
 
 /* The caller's pixels as an Image of our own, rows closed up. */
 static Err copy_picture(const sg_picture *p, Image *out, Error *err) {
-    TRY(image_new(out, p->width, p->height, p->channels, p->bits == 16 ? 16 : 8, err));
+    TRY(image_new(out, p->width, p->height, p->channels, p->bits == 0 ? 8 : p->bits, err));
     size_t row_bytes = (size_t)p->width * (size_t)p->channels * (size_t)(out->depth / 8);
     size_t step = p->row_bytes ? p->row_bytes : row_bytes;
     for (int y = 0; y < p->height; y++)

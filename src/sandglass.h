@@ -73,7 +73,7 @@ SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_load_o
 SG_API void sg_model_free(sg_model *model); /* NULL is fine */
 
 SG_API sg_task sg_model_task(const sg_model *model);
-/* Channels of the pictures it takes: 1 grey, 3 RGB. */
+/* Channels of the pictures it takes: 1 grey, 3 RGB, or whatever it was trained on. */
 SG_API int sg_model_channels(const sg_model *model);
 /* The one size of picture that the network takes; pictures of another size are refused, or, when the model's config
  * says data.fit: resize, resized. 0, 0: any size. */
@@ -93,7 +93,7 @@ SG_API void sg_model_class_color(const sg_model *model, int class_index, uint8_t
 typedef struct sg_picture {
     int width, height;
     int channels;     /* as sg_model_channels says */
-    int bits;         /* of a sample: 8 (also when 0) or 16, in the machine's byte order */
+    int bits;         /* of a sample: 8 (also when 0) or 16, in the machine's byte order; 32: floats */
     size_t row_bytes; /* from one row to the next, at least a row's pixels; 0: rows follow one another */
     const void *data;
 } sg_picture;

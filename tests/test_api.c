@@ -259,7 +259,7 @@ static void test_wrong_pictures(void **state) {
         {{.width = 1 << 20, .height = 1 << 20, .channels = 3, .data = rgb},
          "error: the picture's size must be between 1 and 268435456 pixels, got 1048576x1048576\n"},
         {{.width = 4, .height = 4, .channels = 3, .bits = 12, .data = rgb},
-         "error: a sample must have 8 or 16 bits, got 12\n"},
+         "error: a sample must have 8, 16 or 32 bits, got 12\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(sg_model_segment(model, &cases[i].picture, mask, &error), SG_ERROR_ARGUMENT);

@@ -227,6 +227,68 @@ static void test_folder_suffixes(void **state) {
     expect_open_error("train", "error: pictures and masks are both in DIR/im: 'mask_suffix' has to tell them apart\n");
 }
 
+static void test_folder_prefixes_deep(void **state) {
+    folder_sub(&dir, "all");
+    folder_sub(&dir, "all/one");
+    folder_sub(&dir, "all/two");
+    put_pair("all/one/img_1.png", "all/one/gt_1.png", 8, 8);
+    put_pair("all/two/img_1.png", "all/two/gt_1.png", 8, 6);
+    configure("segmentation", "  kind: folder\n  classes: [a, b, c]\n  train: {images: all, deep: true, prefix: img_, "
+                              "mask_prefix: gt_}\n");
+    Split *split = open_split("train");
+    expect_names(split, 2, (const char *const[]){"all/one/img_1.png", "all/two/img_1.png"});
+    char mask[512];
+    split_mask_name(split, 1, mask, sizeof mask);
+    assert_string_equal(mask, folder_file(&dir, "all/two/gt_1.png"));
+    split_close(split);
+    configure("segmentation", "  kind: folder\n  classes: [a, b, c]\n  train: {images: all, prefix: img_, "
+                              "mask_prefix: gt_}\n");
+    expect_open_error("train", "error: DIR/all: holds no pictures whose names begin with img_\n");
+}
+
+/* Channels from several files: one behind the other, at the depth of the deepest. */
+static void test_folder_channels(void **state) {
+    folder_sub(&dir, "rgb");
+    folder_sub(&dir, "nir");
+    Image rgb = pattern_image(5, 4, 3, 8), nir = pattern_image(5, 4, 1, 16);
+    save_image(folder_file(&dir, "rgb/a.png"), &rgb);
+    save_image(folder_file(&dir, "nir/a.png"), &nir);
+    configure("reconstruction", "  kind: folder\n  train: {images: [rgb, nir]}\n");
+    Split *split = open_split("train");
+    const DatasetInfo *info = split_info(split);
+    assert_true(info->channels == 4 && info->depth == 16 && info->height == 4 && info->width == 5);
+    Sample sample;
+    assert_int_equal(split_read(split, 0, &sample, NULL), OK);
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; k < 3; k++) assert_int_equal(sample.image.u16[4 * i + k], 257 * rgb.u8[3 * i + k]);
+        assert_int_equal(sample.image.u16[4 * i + 3], nir.u16[i]);
+    }
+    image_free(&sample.image);
+    split_close(split);
+    /* in one folder, told apart by suffixes */
+    save_image(folder_file(&dir, "nir/b_x.png"), &nir);
+    save_image(folder_file(&dir, "nir/b_y.png"), &nir);
+    configure("reconstruction", "  kind: folder\n  train: {images: nir, suffix: [_x, _y]}\n");
+    split = open_split("train");
+    assert_true(split_info(split)->n == 1 && split_info(split)->channels == 2);
+    split_close(split);
+    image_free(&nir);
+    nir = pattern_image(4, 4, 1, 8);
+    save_image(folder_file(&dir, "nir/a.png"), &nir);
+    configure("reconstruction", "  kind: folder\n  train: {images: [rgb, nir]}\n");
+    expect_open_error("train", "error: DIR/rgb/a.png: is 5x4, but DIR/nir/a.png is 4x4\n");
+    save_image(folder_file(&dir, "rgb/c.png"), &rgb);
+    remove(folder_file(&dir, "nir/a.png"));
+    save_image(folder_file(&dir, "nir/a.png"), &rgb);
+    expect_open_error("train",
+                      "error: DIR/rgb: 1 of 2 pictures have no partner in DIR/nir: c.png; they are found by the "
+                      "picture's name without extension (see 'suffix')\n");
+    configure("reconstruction", "  kind: folder\n  train: {images: [rgb, rgb]}\n");
+    expect_open_error("train", "error: DIR/rgb is named twice: 'suffix' has to tell its pictures apart\n");
+    image_free(&rgb);
+    image_free(&nir);
+}
+
 static void test_folder_list(void **state) {
     folder_sub(&dir, "sub");
     folder_sub(&dir, "sub/im");
@@ -611,6 +673,8 @@ int main(void) {
         TEST(test_folder),
         TEST(test_folder_suffixes),
         TEST(test_folder_list),
+        TEST(test_folder_prefixes_deep),
+        TEST(test_folder_channels),
         TEST(test_folder_errors),
         TEST(test_folder_mixed),
         TEST(test_shapes),

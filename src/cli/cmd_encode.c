@@ -172,7 +172,7 @@ static Err run_encode(const Call *call, Error *err) {
     if (!options->out) return err_set(err, ERR_USAGE, "no file for the codes: --out FILE.h5");
     Display display = display_begin(stderr);
     Encode e = {.options = options, .display = &display, .arena = call->arena};
-    InputsSpec spec = {call->n_args - 1, call->args + 1, options->split, options->limit};
+    InputsSpec spec = {call->n_args - 1, call->args + 1, options->split, options->limit, {0}};
     TRY(inputs_check(&e.inputs, &spec, call->arena, err));
     TRY(check_out(options->out, call->arena, err));
     e.events = display_events(&display, signals_catch());

@@ -20,7 +20,7 @@ typedef struct PredictOptions {
     int format;
     int64_t tile, overlap, memory;
     TtaOptions tta;
-    ParamList clean, sets;
+    ParamList clean, also, sets;
     bool corrupt;
     int64_t threads;
     bool json;
@@ -57,6 +57,9 @@ static const Option predict_options[] = {
       "what the program may take, in MB"},
      "MB"},
     OPTIONS_TTA(PredictOptions, tta),
+    {{"also", PARAM_STRINGS, offsetof(PredictOptions, also), "", 0, 0, NULL,
+      "folder with further channels of the pictures, in files of the same names; may be repeated"},
+     "DIR"},
     {{"clean", PARAM_STRINGS, offsetof(PredictOptions, clean), "", 0, 0, NULL,
       "clean pictures to compare with, by file name; a folder or a file, may be repeated"},
      "PATH"},
@@ -104,7 +107,7 @@ static Err check_line(Predict *p, InputsSpec *spec, Error *err) {
         return err_set(err, ERR_USAGE, "--corrupt: the noise is drawn for whole pictures, without --%s",
                        options->tile > 0 ? "tile" : "flip");
     TRY(check_sets(&options->sets, call->arena, err));
-    *spec = (InputsSpec){call->n_args - 1, call->args + 1, options->split, options->limit};
+    *spec = (InputsSpec){call->n_args - 1, call->args + 1, options->split, options->limit, options->also};
     TRY(inputs_check(&p->inputs, spec, call->arena, err));
     if (options->clean.n == 0) return OK;
     return pictures_list(&p->clean, options->clean.n, options->clean.strings, call->arena, err);
@@ -153,6 +156,9 @@ static Err prepare_folder(const Predict *p, Error *err) {
     const PictureList *also = p->clean.n > 0 ? &p->clean : NULL;
     if (!p->inputs.split || also)
         TRY(pictures_check_outputs(&p->inputs.list, also, dir, results_suffixes(&p->results, arena), arena, err));
+    for (int k = 0; k < p->inputs.n_also; k++)
+        TRY(pictures_check_outputs(&p->inputs.list, &p->inputs.also[k], dir, results_suffixes(&p->results, arena),
+                                   arena, err));
     TRY(make_folder(dir, err));
     if (access(dir, W_OK | X_OK) != 0)
         return err_set(err, ERR_IO, "%s: cannot write into this folder: %s", dir, strerror(errno));
@@ -215,7 +221,7 @@ static Err run_predict(const Call *call, Error *err) {
 const Command cmd_predict = {
     .name = "predict",
     .usage = "MODEL INPUT... | --split NAME --out DIR [--write LIST] [--tile N] [--flip] [--scales LIST] [--limit N] "
-             "[--clean PATH | --corrupt] [--set KEY=VALUE]... [--threads N] [--json]",
+             "[--also DIR]... [--clean PATH | --corrupt] [--set KEY=VALUE]... [--threads N] [--json]",
     .doc = "run a trained network on pictures",
     .help =
         "MODEL is a checkpoint or a run directory; an INPUT is a picture or a folder of pictures, of any size.\n"
@@ -231,6 +237,7 @@ const Command cmd_predict = {
         "With --clean PATH, clean pictures of the same file names, NAME_compare.png is noisy, result and clean, and\n"
         "the peak signal to noise ratio before and after is told; with --corrupt the pictures are clean, and the\n"
         "noise layers of the network spoil them first. --split takes the pictures of the network's own data.\n"
+        "A network that was trained on several files a picture (images: [rgb, nir]) gets the others by --also nir.\n"
         "A network trained with data.fit: resize sees pictures resized the same way, and the mask is scaled back.\n"
         "Photos are turned as their EXIF orientation says, and results have the size of the upright picture.\n"
         "A picture that cannot be read is named and left out; the exit code is then 1. Ctrl-C ends it, with the\n"

@@ -12,7 +12,13 @@ Err inputs_check(Inputs *out, const InputsSpec *spec, Arena *arena, Error *err) 
                        spec->split);
     if (!spec->split && spec->n_paths == 0)
         return err_set(err, ERR_USAGE, "nothing to run on: name pictures or folders, or give --split NAME");
+    if (spec->split && spec->also.n > 0)
+        return err_set(err, ERR_USAGE, "--also and --split: a split knows all files of its pictures");
     if (spec->split) return OK;
+    PictureList *also = ARENA_ARRAY(arena, PictureList, spec->also.n + 1);
+    for (int k = 0; k < spec->also.n; k++) TRY(pictures_list(&also[k], 1, &spec->also.strings[k], arena, err));
+    out->n_also = spec->also.n;
+    out->also = also;
     TRY(pictures_list(&out->list, spec->n_paths, spec->paths, arena, err));
     if (spec->limit > 0 && spec->limit < out->list.n) out->list.n = (int)spec->limit;
     return OK;
@@ -61,9 +67,50 @@ static Err read_sample(Split *split, int64_t i, int channels, Image *out, Error 
     return code;
 }
 
+/* A file for a network: its channels are converted to the network's, but none is made up beyond grey and RGB: what
+ * looks like a missing alpha may be infrared. */
+static Err load_picture(const char *path, int channels, Image *out, Error *err) {
+    TRY(image_load(path, 0, out, err));
+    int have = out->channels, wanted = channels == 0 ? have : channels;
+    bool lacks = (wanted == 2 || wanted >= 4) && wanted != have;
+    Err code = lacks
+                   ? err_set(err, ERR_DATA,
+                             "%s: has %d channel%s, the network takes %d; where the others are in files of their own, "
+                             "name these with --also",
+                             path, have, have == 1 ? "" : "s", wanted)
+                   : image_convert(out, wanted, 0, err);
+    if (code != OK) image_free(out);
+    return code;
+}
+
+/* A picture whose channels are in several files of one name. */
+static Err load_joined(const Inputs *inputs, const Picture *picture, int channels, Image *out, Error *err) {
+    enum { MAX_FILES = 16 };
+    Image parts[MAX_FILES] = {{0}};
+    int n = 1;
+    Err code = image_load(picture->path, 0, &parts[0], err);
+    for (int k = 0; k < inputs->n_also && code == OK; k++) {
+        const Picture *other = pictures_find(&inputs->also[k], picture->stem);
+        if (!other)
+            code = err_set(err, ERR_DATA, "%s: no picture of --also is called '%s'", picture->path, picture->stem);
+        else if (n == MAX_FILES)
+            code = err_set(err, ERR_USAGE, "--also: at most %d", MAX_FILES - 1);
+        else
+            code = image_load(other->path, 0, &parts[n++], err);
+    }
+    if (code == OK && (code = image_join(out, n, parts, err)) != OK) err_context(err, "%s", picture->path);
+    for (int k = 0; k < n; k++) image_free(&parts[k]);
+    if (code != OK || channels == 0 || out->channels == channels) return code;
+    code = err_set(err, ERR_DATA, "%s: has %d channels with those of --also, the network takes %d", picture->path,
+                   out->channels, channels);
+    image_free(out);
+    return code;
+}
+
 Err inputs_read(const Inputs *inputs, int i, int channels, Image *out, Error *err) {
     if (inputs->split) return read_sample(inputs->split, i, channels, out, err);
-    return image_load(inputs->list.items[i].path, channels, out, err);
+    if (inputs->n_also > 0) return load_joined(inputs, &inputs->list.items[i], channels, out, err);
+    return load_picture(inputs->list.items[i].path, channels, out, err);
 }
 
 /* "val:17" as a split and a number; false: it is something else. */
@@ -85,7 +132,7 @@ Err input_read_one(const char *text, const Net *net, Image *out, Error *err) {
     int channels = net_channels(net);
     char name[128];
     int64_t number;
-    if (!parse_sample(text, experiment, name, &number)) return image_load(text, channels, out, err);
+    if (!parse_sample(text, experiment, name, &number)) return load_picture(text, channels, out, err);
     Split *split = NULL;
     TRY(named_split_open(&split, experiment, name, err));
     int64_t n = split_info(split)->n;

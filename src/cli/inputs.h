@@ -10,12 +10,15 @@ typedef struct InputsSpec {
     const char *const *paths; /* n_paths */
     const char *split;        /* NULL: the paths; one of the two must be given, and not both */
     int64_t limit;            /* at most so many, the first ones; 0: all */
+    ParamList also;           /* where the files of the pictures' other channels are; n 0: nowhere */
 } InputsSpec;
 
 typedef struct Inputs {
     PictureList list; /* for a split: the samples' names for people, and stems such as val_00017 */
     const char *split_name;
     Split *split; /* NULL: pictures */
+    int n_also;
+    const PictureList *also; /* n_also: for each picture a file of its name, whose channels come behind its own */
 } Inputs;
 
 /* A split by the name a person gave; that the data has none of this name is an error. */

@@ -204,9 +204,14 @@ static Err create_probabilities(Results *r, Error *err) {
     return OK;
 }
 
+/* The channels that a PNG has of pictures with so many: of more than four the first three. */
+static int shown_channels(int channels) {
+    return channels <= 4 ? channels : 3;
+}
+
 static Err create_files(Results *r, Error *err) {
     const ResultSpec *spec = r->spec;
-    int channels = r->of.image->channels;
+    int channels = shown_channels(r->of.image->channels);
     if (spec->kinds & RESULT_MASK)
         TRY(create(r, &r->mask, "_mask.png",
                    (PngSpec){.channels = 1, .n_palette = spec->n_classes, .palette = spec->palette, .style = PNG_FLAT},
@@ -319,6 +324,14 @@ static void beside_row(const Results *r, int y, const uint8_t *row, uint8_t *to)
     for (size_t i = 0; r->of.clean && i < samples; i++) to[2 * samples + i] = sample_8(r->of.clean, first + i);
 }
 
+/* These channels of n pixels, in `to` (which may be where they are) unless all are shown. */
+static const uint8_t *for_eyes(const Results *r, const uint8_t *pixels, size_t n, uint8_t *to) {
+    size_t channels = (size_t)r->of.image->channels, shown = (size_t)shown_channels(r->of.image->channels);
+    for (size_t i = 0; shown < channels && i < n; i++)
+        for (size_t k = 0; k < shown; k++) to[shown * i + k] = pixels[channels * i + k];
+    return shown < channels ? to : pixels;
+}
+
 static Err put_pixels(Results *r, int y, const uint8_t *row, Error *err) {
     const Image *wanted = r->of.clean ? r->of.clean : r->of.image;
     size_t samples = (size_t)wanted->width * (size_t)wanted->channels;
@@ -326,10 +339,11 @@ static Err put_pixels(Results *r, int y, const uint8_t *row, Error *err) {
         double d = row[i] / 255.0 - sample_unit(wanted, (size_t)y * samples + i);
         r->squared += d * d;
     }
-    if (r->out) TRY(png_rows(r->out, 1, row, err));
+    size_t width = (size_t)wanted->width, n_beside = r->of.clean ? 3 : 2;
+    if (r->out) TRY(png_rows(r->out, 1, for_eyes(r, row, width, r->rgb), err));
     if (!r->compare) return OK;
     beside_row(r, y, row, r->rgb);
-    return png_rows(r->compare, 1, r->rgb, err);
+    return png_rows(r->compare, 1, for_eyes(r, r->rgb, n_beside * width, r->rgb), err);
 }
 
 /* The band into the reconstruction at the network's size; once that is complete, all rows. */

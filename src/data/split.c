@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { NAME_BYTES = 1024 };
+enum { NAME_BYTES = 1024, MAX_CHANNELS = 1024 };
 
 struct Split {
     Arena *arena;
@@ -363,8 +363,8 @@ static Err fit(const Split *s, Sample *sample, Error *err) {
                                            : "exact",
                        other);
     int top = (have_height - height) / 2, left = (have_width - width) / 2;
-    double fill[4];
-    bool configured = c->mean.n > 0 && s->info.channels <= 4;
+    double fill[MAX_CHANNELS];
+    bool configured = c->mean.n > 0 && s->info.channels <= MAX_CHANNELS;
     for (int k = 0; configured && k < s->info.channels; k++) fill[k] = c->mean.floats[c->mean.n == 1 ? 0 : k];
     return sample_window(sample, top, left, height, width, configured ? fill : NULL, err);
 }

@@ -71,6 +71,10 @@ Err planes_resize(int64_t n, int height, int width, const float *src, int to_hei
  * What cannot be done (32 <-> 8 bit, other channel counts) is an error. */
 Err image_convert(Image *image, int channels, int depth, Error *err);
 
+/* The channels of n pictures of one size, one behind the other, as one picture of the depth of the deepest. Sizes that
+ * differ are an error, and so are floats beside integers. */
+Err image_join(Image *out, int n, const Image *parts, Error *err);
+
 bool image_path_readable(const char *path); /* by extension */
 
 /* Default colours for classes: a fixed list of well-distinguishable ones, then generated. */

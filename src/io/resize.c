@@ -207,6 +207,45 @@ Err image_convert(Image *image, int channels, int depth, Error *err) {
     return OK;
 }
 
+/* Copy src's channels into dst's from `at` on; both of one size and depth. */
+static void copy_channels(const Image *src, Image *dst, int at) {
+    size_t n = (size_t)dst->width * (size_t)dst->height, bytes = (size_t)(dst->depth / 8);
+    size_t from = (size_t)src->channels * bytes, to = (size_t)dst->channels * bytes;
+    for (size_t i = 0; i < n; i++) memcpy(dst->u8 + i * to + (size_t)at * bytes, src->u8 + i * from, from);
+}
+
+static Err copy_converted(const Image *src, Image *dst, int at, Error *err) {
+    Image copy;
+    TRY(image_new(&copy, src->width, src->height, src->channels, src->depth, err));
+    memcpy(copy.data, src->data, image_bytes(src));
+    Err code = image_convert(&copy, 0, dst->depth, err);
+    if (code == OK) copy_channels(&copy, dst, at);
+    image_free(&copy);
+    return code;
+}
+
+Err image_join(Image *out, int n, const Image *parts, Error *err) {
+    int channels = 0, depth = 0;
+    *out = (Image){0};
+    for (int k = 0; k < n; k++) {
+        if (parts[k].width != parts[0].width || parts[k].height != parts[0].height)
+            return err_set(err, ERR_DATA, "pictures of %dx%d and %dx%d cannot be one", parts[0].width, parts[0].height,
+                           parts[k].width, parts[k].height);
+        channels += parts[k].channels;
+        depth = parts[k].depth > depth ? parts[k].depth : depth;
+    }
+    TRY(image_new(out, parts[0].width, parts[0].height, channels, depth, err));
+    Err code = OK;
+    for (int k = 0, at = 0; k < n && code == OK; at += parts[k++].channels) {
+        if (parts[k].depth == depth)
+            copy_channels(&parts[k], out, at);
+        else
+            code = copy_converted(&parts[k], out, at, err);
+    }
+    if (code != OK) image_free(out);
+    return code;
+}
+
 /* ---- class colours ---- */
 
 /* Hue 0..6, full saturation and value as given. */
