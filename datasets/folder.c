@@ -403,13 +403,14 @@ static Err read_pair(const Dataset *d, const Pair *pair, Headers *h, const Findi
     if (pair->mask == NULL) return OK;
     TRY(image_info(pair->mask, &h->mask, err));
     if (h->image.width == h->mask.width && h->image.height == h->mask.height) return OK;
-    bool turned = h->image.width == h->mask.height && h->image.height == h->mask.width &&
-                  h->image.orientation != h->mask.orientation;
+    bool turned = h->image.width == h->mask.height && h->image.height == h->mask.width && h->image.orientation >= 5 &&
+                  h->mask.orientation < 5;
     *kind = turned ? &other_size_exif : &other_size;
     const char *hint =
-        turned ? "; the EXIF orientation of one turns it, and the other was not turned with it: save the picture "
-                 "turned and without the tag (ImageMagick: mogrify -auto-orient FILE), and turn the mask likewise"
-               : "";
+        turned
+            ? "; it is turned by its EXIF orientation, the mask lies as the picture does in its file: remove the tag "
+              "(exiftool -Orientation= FILE), or turn the mask"
+            : "";
     return err_set(err, ERR_DATA, "%s: is %dx%d, but its mask %s is %dx%d%s", pair->images[0], h->image.width,
                    h->image.height, pair->mask, h->mask.width, h->mask.height, hint);
 }

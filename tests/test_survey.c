@@ -202,9 +202,9 @@ static void test_exif(void **state) {
     save_grey(folder_file(&dir, "ma/c.png"), 2, 4, sound);
     expect(
         TWO_CLASSES,
-        "error: DIR/im/a.jpg: is 2x4, but its mask DIR/ma/a.png is 4x2; the EXIF orientation of one turns it, and "
-        "the other was not turned with it: save the picture turned and without the tag (ImageMagick: mogrify "
-        "-auto-orient FILE), and turn the mask likewise\n"
+        "error: DIR/im/a.jpg: is 2x4, but its mask DIR/ma/a.png is 4x2; it is turned by its EXIF orientation, the mask "
+        "lies as "
+        "the picture does in its file: remove the tag (exiftool -Orientation= FILE), or turn the mask\n"
         "error: (warning) 2 pictures of 'train' are turned by EXIF, and their masks are not, the first: DIR/im/b.jpg: "
         "its EXIF orientation 3 turns it, its mask DIR/ma/b.png has none; they are of one size, so see that the mask "
         "was drawn on the turned picture; to be rid of it: mogrify -auto-orient FILE\n");

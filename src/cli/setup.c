@@ -19,7 +19,9 @@ Err setup_splits(Setup *s, Error *err) {
     while (s->names[s->n_splits]) s->n_splits++;
     s->splits = ARENA_ARRAY(s->arena, Split *, s->n_splits + 1);
     for (int i = 0; i < s->n_splits; i++) {
-        Err code = split_open_survey(&s->splits[i], &s->experiment, s->names[i], s->findings, err);
+        Error own = ERROR_INIT;
+        Err code = split_open_survey(&s->splits[i], &s->experiment, s->names[i], s->findings, &own);
+        if (!err || !strstr(err->text, own.text)) err_append(err, &own); /* of what splits share, once */
         if (code != OK && first == OK) first = code;
         if (code == OK && strcmp(s->names[i], "train") == 0) {
             s->train = s->splits[i];

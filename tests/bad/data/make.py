@@ -57,6 +57,13 @@ def folder(name, classes="[sky, road, car]", image=picture, target=None, extra="
          f"  train: {{images: {name}/images, masks: {name}/masks}}\n")
 
 
+
+
+def corpus(name):
+    with open(os.path.join(here, "../../corpus/image", name), "rb") as file:
+        return file.read()
+
+
 changed = bytearray(picture)
 changed[70] ^= 1
 folder("png_changed_byte", image=bytes(changed))
@@ -152,3 +159,11 @@ change(packed("h5_changed_byte"), lambda content: content.replace(needle, bytes(
 write("h5/text.h5", b"not HDF5 at all\n")
 case("h5_text", "segmentation", "  kind: hdf5\n  file: h5/text.h5\n  train: {}\n")
 case("h5_no_split", "segmentation", "  kind: hdf5\n  file: h5/h5_class_value.h5\n  val: {}\n  train: {group: test}\n")
+
+# Pictures of 17x13, one to be turned: what a mask that is JPEG, or that was not turned along, gives.
+for name, image, target, suffix in (("mask_jpeg", "baseline.jpg", corpus("grey.jpg"), "jpg"),
+                                    ("mask_not_turned", "turned.jpg", png(17, 13, [i % 3 for i in range(17 * 13)]), "png")):
+    write(f"{name}/images/a.jpg", corpus(image))
+    write(f"{name}/masks/a.{suffix}", target)
+    case(name, "segmentation", f"  kind: folder\n  classes: [sky, road, car]\n"
+         f"  train: {{images: {name}/images, masks: {name}/masks}}\n")
