@@ -1,9 +1,8 @@
 /* stats.c - what all samples of a split have to say: class counts and weights, mean and deviation. */
 #include "data/split.h"
 
-#include "data/window.h"
+#include "data/moments.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,52 +171,15 @@ void class_weights_inverse(const ClassStats *stats, int n_classes, float *weight
 
 /* ---- channels ---- */
 
-/* Per sample and channel: pixels, mean, sum of squares about it. Joined afterwards in order of the samples, so the
- * result does not depend on the threads; joined by means (Chan et al. 1979), so large values lose nothing. */
-typedef struct Moments {
-    double n, mean, squares;
-} Moments;
+/* Per sample and channel; joined afterwards in order of the samples. */
 typedef struct ChannelSums {
     int channels;
     Moments *of; /* n samples x channels */
 } ChannelSums;
 
-/* From the counts of the 256 values: exact, and one pass over the pixels. */
-static Moments moments_of_bytes(const uint8_t *first, size_t n, size_t stride) {
-    int64_t count[256] = {0}, sum = 0;
-    for (size_t p = 0; p < n; p++) count[first[p * stride]]++;
-    for (int64_t v = 0; v < 256; v++) sum += count[v] * v;
-    Moments m = {.n = (double)n, .mean = (double)sum / (double)n};
-    for (int v = 0; v < 256; v++) m.squares += (double)count[v] * (v - m.mean) * (v - m.mean);
-    return m;
-}
-
-static Moments moments_of(const Image *image, size_t n, size_t channel) {
-    size_t c = (size_t)image->channels;
-    if (image->depth == 8) return moments_of_bytes(image->u8 + channel, n, c);
-    Moments m = {.n = (double)n};
-    double sum = 0;
-    for (size_t p = 0; p < n; p++) sum += image_get(image, p * c + channel);
-    m.mean = sum / m.n;
-    for (size_t p = 0; p < n; p++) {
-        double off = image_get(image, p * c + channel) - m.mean;
-        m.squares += off * off;
-    }
-    return m;
-}
-
 static void sum_channels(void *context, int64_t i, const Sample *sample) {
     const ChannelSums *sums = context;
-    size_t n = (size_t)sample->image.width * (size_t)sample->image.height;
-    for (int k = 0; k < sums->channels; k++)
-        sums->of[i * sums->channels + k] = moments_of(&sample->image, n, (size_t)k);
-}
-
-static void join(Moments *a, Moments b) {
-    double n = a->n + b.n, apart = b.mean - a->mean;
-    a->mean += apart * b.n / n;
-    a->squares += b.squares + apart * apart * a->n * b.n / n;
-    a->n = n;
+    for (int k = 0; k < sums->channels; k++) sums->of[i * sums->channels + k] = image_moments(&sample->image, k);
 }
 
 Err split_channel_stats(Split *split, double *mean, double *deviation, Error *err) {
@@ -228,9 +190,9 @@ Err split_channel_stats(Split *split, double *mean, double *deviation, Error *er
     Err code = visit_all(split, &(Visit){.see = sum_channels, .context = &sums}, err);
     for (int k = 0; code == OK && k < info->channels; k++) {
         Moments all = {0};
-        for (int64_t i = 0; i < info->n; i++) join(&all, sums.of[i * info->channels + k]);
+        for (int64_t i = 0; i < info->n; i++) moments_join(&all, sums.of[i * info->channels + k]);
         mean[k] = all.mean;
-        deviation[k] = sqrt(all.squares / all.n);
+        deviation[k] = moments_deviation(&all);
     }
     free(sums.of);
     return code;
