@@ -91,6 +91,17 @@ static void test_index_masks(void **state) {
     expect_mask((const uint8_t[]){255, 1, 2, 2, 1, 255, 255, 255});
 }
 
+static void test_masks_with_values(void **state) {
+    put_mask((const uint8_t[]){7, 26, 0, 7, 7, 26, 33, 255});
+    configure_masks("  classes: [road, car, bicycle]\n  values: [7, 26, 33]\n  ignore: [0, 255]\n");
+    expect_mask((const uint8_t[]){0, 1, 255, 0, 0, 1, 2, 255});
+    configure_masks("  classes: [road, car]\n  values: [26, 7]\n  ignore: [0, 255]\n");
+    expect_read_error(
+        "error: DIR/ma/a.png: pixel (2, 1) has value 33, which is no class (not in data.values) and not "
+        "ignored; values: 0:1 7:3 26:2 33:1 255:1; data.values has a value for each class: add the class, or "
+        "set data.ignore to 33\n");
+}
+
 static void test_binary_masks(void **state) {
     put_mask((const uint8_t[]){0, 255, 255, 0, 0, 0, 255, 255});
     configure_masks("  classes: [back, front]\n  mask: binary\n");
@@ -574,10 +585,14 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_index_masks),     TEST(test_binary_masks), TEST(test_color_masks), TEST(test_bad_masks),
-        TEST(test_jpeg_masks),      TEST(test_size_changes), TEST(test_fit),         TEST(test_normalize),
-        TEST(test_cache),           TEST(test_threads),      TEST(test_class_stats), TEST(test_channel_stats),
-        TEST(test_config_mistakes), TEST(test_splits),
+        TEST(test_index_masks),   TEST(test_masks_with_values),
+        TEST(test_binary_masks),  TEST(test_color_masks),
+        TEST(test_bad_masks),     TEST(test_jpeg_masks),
+        TEST(test_size_changes),  TEST(test_fit),
+        TEST(test_normalize),     TEST(test_cache),
+        TEST(test_threads),       TEST(test_class_stats),
+        TEST(test_channel_stats), TEST(test_config_mistakes),
+        TEST(test_splits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

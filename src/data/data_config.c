@@ -25,6 +25,8 @@ const Param data_params[] = {
      "folder that file names start from; default: the environment's SANDGLASS_DATA, else data"},
     {"classes", PARAM_NODE, ROW(classes), "", 0, 0, NULL,
      "names in order of the mask values; or {name: [r, g, b], ...}; default: the dataset's own"},
+    {"values", PARAM_INTS, ROW(config.values), "", 0, 255, NULL,
+     "mask value of each class, in the order of 'classes'; default: 0, 1, 2 ..."},
     {"ignore", PARAM_INTS, ROW(config.ignore), "", 0, 255, NULL,
      "mask values left out of loss and scores; with colour masks: r, g, b of colours"},
     {"mask", PARAM_CHOICE, ROW(config.mask), "index", 0, 0, mask_names, "how masks code classes (binary: 0 and 255)"},
@@ -151,6 +153,27 @@ static Err check_colors(const DataConfig *config, Mark mark, Error *err) {
     return OK;
 }
 
+/* ---- values ---- */
+
+/* One for each class, all different. */
+static Err check_values(const DataConfig *config, const Node *data, Error *err) {
+    const ParamList *values = &config->values;
+    if (values->n == 0) return OK;
+    Mark mark = node_get(data, "values")->mark;
+    if (config->mask != MASK_INDEX)
+        return err_at(err, ERR_CONFIG, mark, "data.values: is for index masks, but data.mask is %s",
+                      mask_names[config->mask]);
+    if (values->n != config->n_classes)
+        return err_at(err, ERR_CONFIG, mark, "data.values: has %d values for %d classes", values->n, config->n_classes);
+    for (int i = 0; i < values->n; i++) {
+        for (int k = 0; k < i; k++)
+            if (values->ints[k] == values->ints[i])
+                return err_at(err, ERR_CONFIG, mark, "data.values: '%s' and '%s' have the same value %d",
+                              config->class_names[k], config->class_names[i], (int)values->ints[i]);
+    }
+    return OK;
+}
+
 /* ---- the section ---- */
 
 static Err check_kind(const Node *kind, Error *err) {
@@ -240,6 +263,7 @@ Err data_config_read(DataConfig *out, const Experiment *experiment, Arena *arena
         TRY(read_classes(&keys.config, keys.classes, arena, err));
     if (keys.config.mask == MASK_COLOR)
         TRY(check_colors(&keys.config, keys.classes != NULL ? keys.classes->mark : data->mark, err));
+    TRY(check_values(&keys.config, data, err));
     TRY(check_normalization(&keys.config, data, err));
     *out = keys.config;
     out->root = experiment->data_root;

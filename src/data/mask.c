@@ -14,7 +14,9 @@ enum { NO_CLASS = -1, SHOWN = 12, TEXT_BYTES = 512 };
 
 void mask_map_build(MaskMap *out, const DataConfig *config, bool mapped) {
     *out = (MaskMap){.config = config, .coding = mapped ? MASK_INDEX : config->mask, .mapped = mapped};
-    for (int v = 0; v < 256; v++) out->class_of[v] = v < config->n_classes ? (int16_t)v : NO_CLASS;
+    bool counted = mapped || config->values.n == 0;
+    for (int v = 0; v < 256; v++) out->class_of[v] = counted && v < config->n_classes ? (int16_t)v : NO_CLASS;
+    for (int i = 0; !counted && i < config->values.n; i++) out->class_of[config->values.ints[i]] = (int16_t)i;
     if (out->coding == MASK_BINARY) {
         for (int v = 2; v < 256; v++) out->class_of[v] = NO_CLASS;
         out->class_of[255] = 1;
@@ -83,6 +85,9 @@ static SampleFault cure(const MaskMap *map, const Histogram *h, const char *name
     } else if (map->coding == MASK_BINARY) {
         snprintf(text, TEXT_BYTES,
                  "data.mask is binary, which knows 0, 1 and 255; set data.ignore to leave others out");
+    } else if (map->config->values.n > 0) {
+        snprintf(text, TEXT_BYTES, "data.values has a value for each class: add the class, or set data.ignore to %d",
+                 first_bad);
     } else if (n_bad == 1 && first_bad == n_classes && h->count[0] == 0) {
         fault = FAULT_MASK_FROM_ONE;
         snprintf(text, TEXT_BYTES, "classes count from 0: do these masks count from 1?");
@@ -101,10 +106,12 @@ static Err no_class(const MaskMap *map, const Image *mask, size_t at, const char
     histogram_of(mask, &h);
     histogram_text(&h, values);
     *fault = cure(map, &h, name, advice);
+    char range[32] = "not in data.values";
+    if (map->config->values.n == 0)
+        snprintf(range, sizeof range, "0..%d", map->coding == MASK_BINARY ? 1 : map->config->n_classes - 1);
     return err_set(err, ERR_DATA,
-                   "%s: pixel (%zu, %zu) has value %d, which is no class (0..%d) and not ignored; values: %s; %s", name,
-                   at % (size_t)mask->width, at / (size_t)mask->width, mask->u8[at],
-                   map->coding == MASK_BINARY ? 1 : map->config->n_classes - 1, values, advice);
+                   "%s: pixel (%zu, %zu) has value %d, which is no class (%s) and not ignored; values: %s; %s", name,
+                   at % (size_t)mask->width, at / (size_t)mask->width, mask->u8[at], range, values, advice);
 }
 
 /* ---- colours ---- */

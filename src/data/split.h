@@ -6,6 +6,7 @@
  *       root: DIR                # see config.h
  *       classes: [sky, road]     # names in order of the mask values; or {sky: [128, 128, 128], ...}: with colours,
  *                                # for pictures of masks and for `mask: color`
+ *       values: [7, 8, 11]       # the mask value of each class, where they are not 0, 1, 2 ... (index masks)
  *       ignore: 11               # mask value(s) left out of loss and scores; colours: r, g, b one after the other
  *       mask: index              # index | binary (0 and 255, or 0 and 1) | color
  *       mean: [..]               # per channel on the data's own scale (0..255 for 8 bit); default: 0
@@ -33,6 +34,7 @@ typedef struct DataConfig {
     int64_t channels, size[2];
     int fit;
     int mask;
+    ParamList values;       /* ints: mask value of each class; n 0: 0, 1, 2 ... */
     ParamList ignore;       /* ints */
     ParamList mean, std;    /* floats */
     const char *part_group; /* data/divide.h; NULL or "": none */
