@@ -8,7 +8,7 @@
 const char *config_find(const char *path, Arena *arena);
 
 /* "configs/models/unet.yaml", or without "configs/", below the folder that the environment's SANDGLASS_CONFIGS names,
- * else below the installed configs; NULL when neither has it. */
+ * else below the installed configs, else in the source that the program was built in; NULL when none has it. */
 const char *config_find_shipped(const char *path, Arena *arena);
 
 #endif
