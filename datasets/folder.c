@@ -341,8 +341,8 @@ static char *next_word(char **at, bool tabs) {
 
 static Err read_line(Dataset *d, const char *list, const char *folder, int number, char *line, Error *err) {
     char *end = line + strlen(line);
+    bool tabs = strchr(line, '\t') != NULL; /* one at the end too: a name with spaces, and no mask */
     while (end > line && isspace((unsigned char)end[-1])) *--end = '\0';
-    bool tabs = strchr(line, '\t') != NULL;
     char *image = next_word(&line, tabs);
     if (image == NULL || image[0] == '#') return OK;
     char *mask = next_word(&line, tabs);
