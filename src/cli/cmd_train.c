@@ -90,23 +90,6 @@ static void print_result(const TrainResult *result, const char *run_dir) {
                result->best_value, run_dir);
 }
 
-/* Print a word so that a shell reads it back as it is. */
-static void print_word(FILE *out, const char *word) {
-    bool plain = *word && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%") ==
-                              strlen(word);
-    if (plain) {
-        fputs(word, out);
-        return;
-    }
-    fputc('\'', out);
-    for (; *word; word++)
-        if (*word == '\'')
-            fputs("'\\''", out);
-        else
-            fputc(*word, out);
-    fputc('\'', out);
-}
-
 static void print_option(const char *name, const char *value) {
     fprintf(stderr, " --%s ", name);
     print_word(stderr, value);

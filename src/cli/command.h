@@ -58,7 +58,7 @@ struct Command {
 };
 
 extern const Command cmd_train, cmd_eval, cmd_predict, cmd_encode, cmd_decode, cmd_sample, cmd_pack, cmd_check,
-    cmd_inspect, cmd_analyze;
+    cmd_init, cmd_inspect, cmd_analyze;
 
 /* ---- options.c: the command line ---- */
 
@@ -87,6 +87,8 @@ const char *without_slash(const char *path, Arena *arena);
 const char *folder_of(const char *path, Arena *arena);
 /* Whether two paths lead to one file that is there. */
 bool same_file(const char *a, const char *b);
+/* Print a word so that a shell reads it back as it is. */
+void print_word(FILE *out, const char *word);
 /* An error when the folder that the file of --out is to be in is not there: before long work, not after it. */
 Err check_out_folder(const char *path, Arena *arena, Error *err);
 

@@ -86,3 +86,19 @@ Err check_out_folder(const char *path, Arena *arena, Error *err) {
     if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) return OK;
     return err_set(err, ERR_IO, "--out %s: there is no folder '%s': make it first", path, folder);
 }
+
+void print_word(FILE *out, const char *word) {
+    bool plain = *word && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%") ==
+                              strlen(word);
+    if (plain) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    fputc('\'', out);
+}

@@ -1,0 +1,341 @@
+/* init_write.c - the text of a config with a reason behind each line, and the lists that belong to it. */
+#include "base/number.h"
+#include "base/utf8.h"
+#include "cli/command.h"
+#include "cli/init.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMMENT_COLUMN = 44, LINE_BYTES = 118 };
+
+typedef struct Writer {
+    FILE *out;
+    Arena *arena;
+} Writer;
+
+/* A comment in a line of its own. */
+static void above(const Writer *w, const char *indent, const char *comment) {
+    fprintf(w->out, "%s# %s\n", indent, comment);
+}
+
+/* One line; the comment (NULL: none) begins at one column, or stands above where the line would be long. */
+static void line(const Writer *w, const char *text, const char *comment) {
+    size_t used = strlen(text);
+    if (comment && (used > COMMENT_COLUMN ? used : COMMENT_COLUMN) + 4 + strlen(comment) > LINE_BYTES) {
+        above(w, arena_strndup(w->arena, text, strspn(text, " ")), comment);
+        comment = NULL;
+    }
+    if (comment)
+        fprintf(w->out, "%-*s  # %s\n", COMMENT_COLUMN, text, comment);
+    else
+        fprintf(w->out, "%s\n", text);
+}
+
+/* A text as YAML reads it back. */
+static const char *quoted(const char *text, Arena *arena) {
+    char *yaml = yaml_write(node_new_scalar(arena, (Mark){0}, text), arena);
+    yaml[strcspn(yaml, "\n")] = '\0';
+    return yaml;
+}
+
+/* A name from a file, for a comment: nothing in it may end the line. */
+static const char *printable(const char *text, Arena *arena) {
+    char *copy = arena_strdup(arena, text);
+    for (char *c = copy; *c;) {
+        int length = utf8_length(c);
+        bool bad = length == 0 || utf8_is_control(c, length);
+        if (bad)
+            for (int i = 0; i < (length ? length : 1); i++) c[i] = '?';
+        c += length ? length : 1;
+    }
+    return copy;
+}
+
+/* ---- the top, and the network ---- */
+
+static void write_head(const Writer *w, const InitFiles *f, const InitChoice *c) {
+    Arena *a = w->arena;
+    fprintf(w->out, "# Written by `sandglass init` for the pictures in\n#   %s\n", printable(f->root, a));
+    fprintf(w->out, "# Every line may be changed; what stands behind # says why it is as it is.\n"
+                    "#   sandglass check FILE      reads every picture and says what is wrong\n"
+                    "#   sandglass inspect FILE    shows the network; --kinds all that could stand here\n"
+                    "#   sandglass train FILE      trains; Ctrl-C stops, --resume goes on\n\n");
+    line(w, arena_printf(a, "name: %s", quoted(f->name, a)),
+         arena_printf(a, "results go to runs/%s", printable(f->name, a)));
+    bool masks = c->task == TASK_SEGMENTATION;
+    line(w, arena_printf(a, "task: %s", task_names[c->task]),
+         masks ? "every pixel gets a class" : "no masks: the network learns to give its input back, through a code");
+    line(w, arena_printf(a, "extends: %s", c->model),
+         masks ? "the network: a U-Net; this file goes over it" : "the network: a convolutional autoencoder");
+}
+
+static void write_model(const Writer *w, const InitChoice *c) {
+    Arena *a = w->arena;
+    fprintf(w->out, "\nmodel:\n  params:\n");
+    line(w, arena_printf(a, "    width: %d", c->filters),
+         c->filters > 16 ? "channels at full size; the pictures are small, so there is time for more"
+                         : "channels at full size; 32 may do better, and takes 3 to 4 times as long");
+    line(w, arena_printf(a, "    depth: %d", c->depth),
+         arena_printf(a, "halvings: %dx%d becomes %dx%d at the bottom", c->width, c->height,
+                      (c->width + (1 << c->depth) - 1) >> c->depth, (c->height + (1 << c->depth) - 1) >> c->depth));
+    if (c->task == TASK_RECONSTRUCTION) line(w, "    code: 16", "channels of the code: fewer squeeze more");
+}
+
+/* ---- data ---- */
+
+static const char *numbers(int n, const double *values, Arena *arena) {
+    const char *text = "";
+    for (int i = 0; i < n; i++) {
+        char number[NUMBER_BYTES];
+        text = arena_printf(arena, "%s%s%s", text, i > 0 ? ", " : "", number_format(number, values[i], 5));
+    }
+    return arena_printf(arena, "[%s]", text);
+}
+
+static const char *percent(double part, double of, Arena *arena) {
+    char number[NUMBER_BYTES];
+    return arena_printf(arena, "%s %%", number_format(number, of > 0 ? 100 * part / of : 0, 3));
+}
+
+static const char *class_comment(const ScoutClass *class, const Contents *c, int64_t all, Arena *arena) {
+    if (class->pixels == 0) return c->n_read < c->n_pairs ? "not seen in the sample" : "in no mask";
+    return arena_printf(arena, "%s of the pixels, in %lld of %d masks",
+                        percent((double)class->pixels, (double)all, arena), (long long)class->images, c->n_read);
+}
+
+static int64_t all_pixels(const Classes *classes) {
+    int64_t all = 0;
+    for (int i = 0; i < classes->n; i++) all += classes->of[i].pixels;
+    return all;
+}
+
+static void write_classes(const Writer *w, const Contents *c) {
+    const Classes *k = &c->classes;
+    Arena *a = w->arena;
+    const char *from = k->file       ? arena_printf(a, "names from %s", printable(k->file, a))
+                       : k->known_as ? arena_printf(a, "names and numbers of %s", k->known_as)
+                                     : "made-up names: write your own";
+    line(w,
+         "  classes:", arena_printf(a, "%s%s", from, k->colored || k->coding == MASK_COLOR ? "; colours r, g, b" : ""));
+    for (int i = 0; i < k->n; i++) {
+        const ScoutClass *class = &k->of[i];
+        if (class->ignored) continue;
+        const char *name = quoted(class->name, a), *comment = class_comment(class, c, all_pixels(k), a);
+        if (k->colored)
+            line(w, arena_printf(a, "    %s: [%d, %d, %d]", name, class->rgb[0], class->rgb[1], class->rgb[2]),
+                 comment);
+        else
+            line(w, arena_printf(a, "    - %s", name), comment);
+    }
+}
+
+/* Whether the classes' values are 0, 1, 2 ... */
+static bool values_count(const Classes *k) {
+    int next = 0;
+    for (int i = 0; i < k->n; i++)
+        if (!k->of[i].ignored && k->of[i].value != next++) return false;
+    return true;
+}
+
+static const char *value_list(const Classes *k, bool ignored, Arena *arena) {
+    const char *text = "";
+    for (int i = 0; i < k->n; i++) {
+        const ScoutClass *c = &k->of[i];
+        if (c->ignored != ignored) continue;
+        const char *value = k->coding == MASK_COLOR ? arena_printf(arena, "%d, %d, %d", c->rgb[0], c->rgb[1], c->rgb[2])
+                                                    : arena_printf(arena, "%d", c->value);
+        text = arena_printf(arena, "%s%s%s", text, *text ? ", " : "", value);
+    }
+    return text;
+}
+
+static void write_masks(const Writer *w, const Contents *c) {
+    static const char *const words[] = {
+        [MASK_INDEX] = "a pixel's number in the mask is its class",
+        [MASK_BINARY] = "the masks hold 0 and 255",
+        [MASK_COLOR] = "a pixel's colour in the mask is its class",
+    };
+    static const char *const names[] = {[MASK_INDEX] = "index", [MASK_BINARY] = "binary", [MASK_COLOR] = "color"};
+    const Classes *k = &c->classes;
+    write_classes(w, c);
+    line(w, arena_printf(w->arena, "  mask: %s", names[k->coding]), words[k->coding]);
+    if (k->coding == MASK_INDEX && !values_count(k)) {
+        above(w, "  ", "the number of each class in the masks, in order");
+        line(w, arena_printf(w->arena, "  values: [%s]", value_list(k, false, w->arena)), NULL);
+    }
+    int64_t pixels = 0;
+    const char *name = NULL;
+    for (int i = 0; i < k->n; i++) {
+        if (!k->of[i].ignored) continue;
+        pixels += k->of[i].pixels;
+        if (!name) name = k->of[i].name;
+    }
+    if (!name) return;
+    above(w, "  ",
+          arena_printf(w->arena, "left out of loss and scores (%s ...): %s of the pixels", printable(name, w->arena),
+                       percent((double)pixels, (double)all_pixels(k), w->arena)));
+    line(w, arena_printf(w->arena, "  ignore: [%s]", value_list(k, true, w->arena)), NULL);
+}
+
+static void write_scale(const Writer *w, const Contents *c, const InitChoice *choice) {
+    Arena *a = w->arena;
+    double std[4];
+    int n = c->channels <= 4 ? c->channels : 0;
+    if (choice->task == TASK_RECONSTRUCTION) {
+        above(w, "  ", "no mean and std: values are divided by the full scale, so that input and result are 0 to 1");
+        return;
+    }
+    for (int i = 0; i < n; i++) std[i] = c->std[i] > 0 ? c->std[i] : 1; /* a channel that never changes */
+    above(w, "  ",
+          arena_printf(a, "of %s, per channel: the network gets (value - mean) / std",
+                       c->n_read < c->n_pairs ? "an even sample of the training pictures" : "the training pictures"));
+    line(w, arena_printf(a, "  mean: %s", numbers(n, c->mean, a)), NULL);
+    line(w, arena_printf(a, "  std: %s", numbers(n, std, a)), NULL);
+}
+
+static void write_size(const Writer *w, const Contents *c, const InitChoice *choice) {
+    Arena *a = w->arena;
+    if (choice->channels > 0)
+        line(w, arena_printf(a, "  channels: %d", choice->channels),
+             c->opaque ? "the pictures have an alpha channel that says nothing"
+                       : "some pictures are grey and some in colour: all come to this");
+    const char *sizes = init_sizes_text(c, a);
+    if (!choice->resize) {
+        above(w, "  ",
+              arena_printf(a, "no size: the pictures, all %s, are taken as they are%s", sizes,
+                           choice->crop[0] ? " (training: see augment)" : ""));
+        return;
+    }
+    line(w, arena_printf(a, "  size: [%d, %d]", choice->size[0], choice->size[1]),
+         arena_printf(a, "height, width; the pictures are %s", sizes));
+    line(w, "  fit: resize",
+         c->same_size ? "made smaller: at full size training would take very long"
+                      : "to one size, as batches need; shapes change where proportions differ");
+}
+
+static void write_split(const Writer *w, const InitFiles *f, const ScoutSplit *s, int i) {
+    Arena *a = w->arena;
+    const char *count = arena_printf(a, "%d %s", s->n, s->pairs[0].mask ? "pairs" : "pictures");
+    fprintf(w->out, "  %s:\n", s->name);
+    if (f->lists[i] || s->list) {
+        line(w, arena_printf(a, "    list: %s", quoted(f->lists[i] ? f->lists[i] : s->list, a)), count);
+        return;
+    }
+    line(w, arena_printf(a, "    images: %s", quoted(s->images, a)), count);
+    if (s->suffix && *s->suffix)
+        line(w, arena_printf(a, "    suffix: %s", quoted(s->suffix, a)), "ends the pictures' names");
+    if (s->masks) line(w, arena_printf(a, "    masks: %s", quoted(s->masks, a)), NULL);
+    if (s->mask_suffix && *s->mask_suffix)
+        line(w, arena_printf(a, "    mask_suffix: %s", quoted(s->mask_suffix, a)), "ends the masks' names");
+}
+
+static void write_data(const Writer *w, const InitFiles *f, const Layout *layout, const Contents *c,
+                       const InitChoice *choice) {
+    Arena *a = w->arena;
+    fprintf(w->out, "\ndata:\n");
+    line(w, "  kind: folder", printable(layout->words, a));
+    line(w, arena_printf(a, "  root: %s", quoted(f->root, a)), "absolute: trains from any folder");
+    if (layout->has_masks) write_masks(w, c);
+    write_scale(w, c, choice);
+    write_size(w, c, choice);
+    if (layout->n_splits > 1 && layout->split_by)
+        above(w, "  ", arena_printf(a, "train teaches, val judges; divided by %s", printable(layout->split_by, a)));
+    if (layout->n_splits == 1) above(w, "  ", "too few pictures to set some aside: nothing will be judged");
+    for (int i = 0; i < layout->n_splits; i++) {
+        if (f->lists[i] && i == 0)
+            above(w, "  ", "which files these are stands in lists beside this config, one pair a line");
+        write_split(w, f, &layout->splits[i], i);
+    }
+}
+
+/* ---- training ---- */
+
+static void write_augment(const Writer *w, const Contents *c, const InitChoice *choice) {
+    Arena *a = w->arena;
+    line(w, "  augment:", "random changes of the training pictures, new ones each epoch");
+    if (choice->crop[0])
+        line(w, arena_printf(a, "    - crop: {size: [%d, %d]}", choice->crop[0], choice->crop[1]),
+             "height, width; evaluation sees whole pictures");
+    line(w, "    - flip: {horizontal: 0.5}", "take it out where left and right matter");
+    if (choice->task == TASK_RECONSTRUCTION) return;
+    bool color = c->channels >= 3;
+    line(w, color ? "    - color: {saturation: 0.1, hue: 0}" : "    - color: {}",
+         "brightness and contrast, up to a fifth");
+}
+
+static void write_train(const Writer *w, const Layout *layout, const Contents *c, const InitChoice *choice) {
+    Arena *a = w->arena;
+    long long steps = (layout_split(layout, "train")->n + choice->batch_size - 1) / choice->batch_size;
+    fprintf(w->out, "\ntrain:\n");
+    line(w, arena_printf(a, "  epochs: %lld", (long long)choice->epochs),
+         arena_printf(a, "of %lld steps each: about %s in all", steps, text_count(steps * choice->epochs, a)));
+    line(w, arena_printf(a, "  batch_size: %lld", (long long)choice->batch_size),
+         arena_printf(a, "%s of memory; more takes more", text_bytes(choice->memory_bytes, a)));
+    line(w, "  lr: 0.001", "a good start for adamw; try 0.003 and 0.0003");
+    line(w, "  optimizer: adamw", NULL);
+    line(w, "  weight_decay: 0.0001", "keeps weights small, against learning by heart");
+    line(w, "  schedule: cosine", "the rate falls smoothly to nothing at the end");
+    line(w, "  warmup: {epochs: 1}", "and rises at the beginning");
+    char ratio[NUMBER_BYTES];
+    if (choice->task == TASK_RECONSTRUCTION)
+        line(w, "  loss: bce", "per pixel, between 0 and 1; mse is the alternative");
+    else if (choice->balanced)
+        line(w, "  loss: {cross_entropy: {class_weights: median_frequency}}",
+             arena_printf(a, "rare classes count more: the rarest has 1/%s of the pixels of the most common",
+                          number_format(ratio, choice->imbalance, 3)));
+    else
+        line(w, "  loss: cross_entropy",
+             arena_printf(a, "no weights: the most common class has %s times the pixels of the rarest",
+                          number_format(ratio, choice->imbalance, 2)));
+    write_augment(w, c, choice);
+    if (layout_split(layout, "val"))
+        line(w, arena_printf(a, "  eval_every: %lld", (long long)choice->eval_every),
+             choice->task == TASK_SEGMENTATION ? "epochs between scores of val; the best mean IoU is kept as best.h5"
+                                               : "epochs between scores of val; the best is kept as best.h5");
+    line(w, arena_printf(a, "  sample_every: %lld", (long long)choice->eval_every),
+         "epochs between pictures in samples/");
+    line(w, "  seed: 1", "another one: another beginning and order; the same one: the same bits");
+}
+
+const char *init_write(const InitFiles *files, const Layout *layout, const Contents *contents, const InitChoice *choice,
+                       Arena *arena) {
+    char *text = NULL;
+    size_t length = 0;
+    Writer w = {.out = open_memstream(&text, &length), .arena = arena};
+    if (!w.out) abort(); /* as the arena does: nobody could go on */
+    write_head(&w, files, choice);
+    write_model(&w, choice);
+    write_data(&w, files, layout, contents, choice);
+    write_train(&w, layout, contents, choice);
+    fclose(w.out);
+    const char *kept = arena_strdup(arena, text);
+    free(text);
+    return kept;
+}
+
+/* ---- lists ---- */
+
+Err init_write_list(const char **out, const InitFiles *files, const ScoutSplit *split, Arena *arena, Error *err) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *f = open_memstream(&text, &length);
+    if (!f) return err_set(err, ERR_MEMORY, "no memory for a list");
+    Err code = OK;
+    for (int i = 0; i < split->n && code == OK; i++) {
+        const ScoutPair *p = &split->pairs[i];
+        const char *bad = strpbrk(p->image, "\t\n\r")             ? p->image
+                          : p->mask && strpbrk(p->mask, "\t\n\r") ? p->mask
+                                                                  : NULL;
+        if (bad)
+            code = err_set(err, ERR_DATA, "%s/%s: a name with a tab or a line break cannot be listed", files->root,
+                           bad);
+        fprintf(f, "%s/%s\t", files->root, p->image);
+        if (p->mask) fprintf(f, "%s/%s", files->root, p->mask);
+        fprintf(f, "\n");
+    }
+    fclose(f);
+    *out = arena_strndup(arena, text, length);
+    free(text);
+    return code;
+}
