@@ -409,17 +409,20 @@ static Err no_pictures(const Tree *tree, Arena *arena, Error *err) {
                    holds_tiff(tree) ? "; convert TIFF to PNG, which holds 16 bit too" : "");
 }
 
-/* "12 pictures in images, 8 in x/labels ..." */
+/* "12 in images (a.png ...), 8 in x/labels (b.png ...)" */
 static const char *describe_folders(const Finder *f) {
+    enum { SHOWN = 6 };
     const char *text = "";
-    for (int i = 0; i < f->n && i < 6; i++)
-        text = arena_printf(f->arena, "%s%s%d in %s", text, i > 0 ? ", " : "", f->places[i].folder->n_pictures,
-                            dot_for_root(f->places[i].folder->path));
-    return f->n > 6 ? arena_printf(f->arena, "%s, and in %d more folders", text, f->n - 6) : text;
+    for (int i = 0; i < f->n && i < SHOWN; i++) {
+        const TreeFolder *folder = f->places[i].folder;
+        text = arena_printf(f->arena, "%s%s%d in %s (%s%s)", text, i > 0 ? ", " : "", folder->n_pictures,
+                            dot_for_root(folder->path), folder->pictures[0], folder->n_pictures > 1 ? " ..." : "");
+    }
+    return f->n > SHOWN ? arena_printf(f->arena, "%s, and in %d more folders", text, f->n - SHOWN) : text;
 }
 
 static Err no_pairs(const Finder *f, Error *err) {
-    return err_set(err, ERR_DATA, "%s: found pictures (%s), but no picture and mask that belong together by name; %s",
+    return err_set(err, ERR_DATA, "%s: found pictures, %s, but no picture and mask that belong together by name; %s",
                    f->tree->root, describe_folders(f), KNOWN_LAYOUTS);
 }
 

@@ -1,0 +1,3 @@
+# Nothing in the folder.
+mkdir nothing
+"$SANDGLASS" init nothing --out mine.yaml

@@ -1,0 +1,2 @@
+# There is no such folder.
+"$SANDGLASS" init nowhere --out mine.yaml

@@ -1,0 +1,3 @@
+# A task that init does not know.
+. ./base.sh.inc
+"$SANDGLASS" init . --out mine.yaml --task detection
