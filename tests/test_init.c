@@ -194,7 +194,7 @@ static void test_scattered_values(void **state) {
     put_pairs(s, "val/x%d", "valannot/x%d", 6, 3, png, (Coding){.values = scattered});
     const char *text = init_and_train(s);
     expect_in(text, "values: [10, 60, 200]");
-    expect_in(text, "images: val ");
+    expect_in(text, "    images: val\n");
     expect_in(text, "masks: valannot");
 }
 
@@ -232,6 +232,9 @@ static void test_cityscapes(void **state) {
     const char *text = init_and_train(s);
     expect_in(text, "    traffic light: [250, 170, 30] ");
     expect_in(text, "values: [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]");
+    expect_in(text, "images: leftImg8bit/train\n");
+    expect_in(text, "deep: true ");
+    assert_false(scratch_exists(s, "my.train.txt"));
 }
 
 static void test_grey_of_16_bit(void **state) {
@@ -284,7 +287,7 @@ static void test_lists(void **state) {
     put_pairs(s, "x/%d", "y/%d", 0, 8, png, (Coding){0});
     write_text(place(s, "train.txt"), "x/0.png y/0.png\nx/1.png y/1.png\nx/2.png y/2.png\nx/3.png y/3.png\n");
     write_text(place(s, "val.txt"), "x/4.png y/4.png\nx/5.png y/5.png\n");
-    expect_in(init_and_train(s), "list: val.txt ");
+    expect_in(init_and_train(s), "    list: val.txt\n");
 }
 
 static void test_pictures_alone(void **state) {

@@ -299,16 +299,70 @@ static void test_links(void **state) {
 }
 
 static void test_division(void **state) {
-    put_pairs("images", "masks", 0, 10, three);
+    put_pairs("images", "masks", 0, 30, three);
     find(WANTED_ANY);
-    layout_divide(&layout, 0.2, arena);
-    assert_int_equal(layout_split(&layout, "train")->n, 8);
-    assert_int_equal(layout_split(&layout, "val")->n, 2);
-    const char *first = layout_split(&layout, "val")->pairs[0].image;
+    layout_divide(&layout, &tree, arena);
+    const ScoutSplit *train = layout_split(&layout, "train"), *val = layout_split(&layout, "val");
+    assert_int_equal(train->n + val->n, 30);
+    assert_in_range(val->n, 3, 10);
+    assert_string_equal(val->part, "0.2");
+    assert_string_equal(train->part, "rest");
+    assert_true(layout_shares(&layout));
+    for (int i = 0; i < train->n; i++) assert_string_not_equal(train->pairs[i].image, val->pairs[0].image);
+    /* a pair that the folders' knobs would have in, and that cannot be used */
+    write_text(place(val->pairs[0].image), "no picture");
+    Error err = ERROR_INIT;
+    assert_int_equal(contents_read(&contents, &layout, &tree, 0, NULL, NULL, arena, &err), OK);
+    assert_null(train->images);
+    assert_null(val->images);
+    assert_int_equal(layout_count(&layout), 29);
+    /* where folders cannot say it, exactly a fifth, and always the same */
+    put_picture("images/lonely.png", 4, 4, 3, 8);
+    const char *first[2];
+    for (int i = 0; i < 2; i++) {
+        find(WANTED_ANY);
+        layout_divide(&layout, &tree, arena);
+        assert_int_equal(layout_split(&layout, "train")->n, 24);
+        assert_int_equal(layout_split(&layout, "val")->n, 6);
+        first[i] = layout_split(&layout, "val")->pairs[0].image;
+    }
+    assert_string_equal(first[0], first[1]);
+}
+
+/* Sub-folders of one folder, masks likewise; and prefixes. */
+static void test_deep(void **state) {
+    for (int i = 0; i < 4; i++) {
+        const char *town = i % 2 ? "bonn" : "ulm";
+        put_picture(arena_printf(arena, "leftImg8bit/train/%s/img_%d.png", town, i), 4, 4, 3, 8);
+        put_mask(arena_printf(arena, "gt/train/%s/gt_%d.png", town, i), three);
+    }
     find(WANTED_ANY);
-    layout_divide(&layout, 0.2, arena);
-    assert_string_equal(layout_split(&layout, "val")->pairs[0].image, first);
-    for (int i = 0; i < 8; i++) assert_string_not_equal(layout_split(&layout, "train")->pairs[i].image, first);
+    const ScoutSplit *train = layout_split(&layout, "train");
+    assert_int_equal(train->n, 4);
+    assert_string_equal(train->images, "leftImg8bit/train");
+    assert_string_equal(train->masks, "gt/train");
+    assert_string_equal(train->prefix, "img");
+    assert_string_equal(train->mask_prefix, "gt");
+    assert_true(train->deep);
+    put_picture("leftImg8bit/train/essen/img_9.png", 4, 4, 3, 8); /* has no masks */
+    find(WANTED_ANY);
+    assert_null(layout_split(&layout, "train")->images);
+}
+
+/* A name a line: where every picture has its mask, folders and lists say it together. */
+static void test_lists_of_names(void **state) {
+    put_pairs("images", "masks", 0, 6, three);
+    write_text(place("splits/train.txt"), "0.png\n1.png\n2.png\n");
+    write_text(place("splits/val.txt"), "images/4.png\n");
+    find(WANTED_ANY);
+    expect_split("train", 3, "images/0.png", "masks/0.png");
+    expect_split("val", 1, "images/4.png", "masks/4.png");
+    assert_string_equal(layout_split(&layout, "val")->names, "splits/val.txt");
+    assert_true(layout_shares(&layout));
+    write_text(place("splits/val.txt"), "images/2.png\nimages/4.png\n"); /* one is in train too */
+    find(WANTED_ANY);
+    expect_split("val", 1, "images/4.png", "masks/4.png");
+    assert_null(layout_split(&layout, "val")->images);
 }
 
 /* ---- contents ---- */
@@ -554,6 +608,8 @@ int main(void) {
         TEST(test_pictures_alone),
         TEST(test_links),
         TEST(test_division),
+        TEST(test_deep),
+        TEST(test_lists_of_names),
         TEST(test_sizes_and_scale),
         TEST(test_bad_files_are_left_out),
         TEST(test_numbers),

@@ -107,10 +107,7 @@ static Err name_lists(InitFiles *f, const Layout *layout, bool force, Arena *are
     const char *slash = strrchr(f->out, '/'), *base = slash ? slash + 1 : f->out;
     for (int i = 0; i < layout->n_splits; i++) {
         const ScoutSplit *s = &layout->splits[i];
-        bool speakable = (!s->images || is_utf8(s->images)) && (!s->masks || is_utf8(s->masks)) &&
-                         (!s->suffix || is_utf8(s->suffix)) && (!s->mask_suffix || is_utf8(s->mask_suffix)) &&
-                         (!s->list || is_utf8(s->list));
-        if ((s->images || s->list) && speakable) continue;
+        if (s->images || s->list) continue;
         f->lists[i] = arena_printf(arena, "%s/%s", folder,
                                    with_ending(base, arena_printf(arena, ".%s.txt", s->name), arena));
         TRY(check_free(f->lists[i], force, err));
@@ -156,6 +153,24 @@ static Err write_files(const InitFiles *f, const Layout *layout, const char *tex
     return code;
 }
 
+/* By the knobs of folders where they say what was found; where they do not, for a reason nobody thought of, by lists,
+ * which always do. */
+static Err write_config(InitFiles *f, Layout *layout, const Contents *contents, const InitChoice *choice,
+                        const Call *call, Error *err) {
+    const InitOptions *options = call->options;
+    Error own = ERROR_INIT;
+    if (write_files(f, layout, init_write(f, layout, contents, choice, call->arena), call->arena, &own) == OK)
+        return OK;
+    bool more = false;
+    for (int i = 0; i < layout->n_splits; i++) {
+        more = more || !f->lists[i];
+        layout_need_list(layout, &layout->splits[i]);
+    }
+    if (!more) return err_append(err, &own);
+    TRY(name_lists(f, layout, options->force, call->arena, err));
+    return write_files(f, layout, init_write(f, layout, contents, choice, call->arena), call->arena, err);
+}
+
 /* ---- the command ---- */
 
 typedef struct Watch {
@@ -190,7 +205,7 @@ static Err look(Layout *layout, Contents *contents, const InitFiles *f, const Ca
     Tree tree;
     TRY(tree_read(&tree, f->folder, call->arena, err));
     TRY(layout_find(layout, &tree, wanted[options->task], call->arena, err));
-    layout_divide(layout, 0.2, call->arena);
+    layout_divide(layout, &tree, call->arena);
     Display display = display_begin(stderr);
     Watch watch = {&display, signals_catch()};
     Err code = contents_read(contents, layout, &tree, (int)options->sample, on_pair, &watch, call->arena, err);
@@ -211,7 +226,7 @@ static Err run_init(const Call *call, Error *err) {
     TRY(check_shipped(choice.model, call->arena, err));
     TRY(name_lists(&files, &layout, options->force, call->arena, err));
     TRY(init_fit_memory(&choice, &files, &layout, &contents, call->arena, err));
-    TRY(write_files(&files, &layout, init_write(&files, &layout, &contents, &choice, call->arena), call->arena, err));
+    TRY(write_config(&files, &layout, &contents, &choice, call, err));
     if (options->json) {
         const Json json = init_report_json(&files, &layout, &contents, &choice, call->arena);
         print_json(call, &json);

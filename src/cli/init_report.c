@@ -98,6 +98,8 @@ static void write_splits(const InitFiles *files, const Layout *layout, Json *j) 
         if (files->lists[i] || s->list) json_string(j, "list", files->lists[i] ? files->lists[i] : s->list);
         if (!files->lists[i] && s->images) json_string(j, "images", s->images);
         if (!files->lists[i] && s->images && s->masks) json_string(j, "masks", s->masks);
+        if (!files->lists[i] && s->names) json_string(j, "names", s->names);
+        if (!files->lists[i] && s->part) json_string(j, "part", s->part);
         json_close(j);
     }
     json_close(j);

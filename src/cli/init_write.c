@@ -32,13 +32,6 @@ static void line(const Writer *w, const char *text, const char *comment) {
         fprintf(w->out, "%s\n", text);
 }
 
-/* A text as YAML reads it back. */
-static const char *quoted(const char *text, Arena *arena) {
-    char *yaml = yaml_write(node_new_scalar(arena, (Mark){0}, text), arena);
-    yaml[strcspn(yaml, "\n")] = '\0';
-    return yaml;
-}
-
 /* A name from a file, for a comment: nothing in it may end the line. */
 static const char *printable(const char *text, Arena *arena) {
     char *copy = arena_strdup(arena, text);
@@ -61,7 +54,7 @@ static void write_head(const Writer *w, const InitFiles *f, const InitChoice *c)
                     "#   sandglass check FILE      reads every picture and says what is wrong\n"
                     "#   sandglass inspect FILE    shows the network; --kinds all that could stand here\n"
                     "#   sandglass train FILE      trains; Ctrl-C stops, --resume goes on\n\n");
-    line(w, arena_printf(a, "name: %s", quoted(f->name, a)),
+    line(w, arena_printf(a, "name: %s", scout_quoted(f->name, a)),
          arena_printf(a, "results go to runs/%s", printable(f->name, a)));
     bool masks = c->task == TASK_SEGMENTATION;
     line(w, arena_printf(a, "task: %s", task_names[c->task]),
@@ -121,7 +114,7 @@ static void write_classes(const Writer *w, const Contents *c) {
     for (int i = 0; i < k->n; i++) {
         const ScoutClass *class = &k->of[i];
         if (class->ignored) continue;
-        const char *name = quoted(class->name, a), *comment = class_comment(class, c, all_pixels(k), a);
+        const char *name = scout_quoted(class->name, a), *comment = class_comment(class, c, all_pixels(k), a);
         if (k->colored)
             line(w, arena_printf(a, "    %s: [%d, %d, %d]", name, class->rgb[0], class->rgb[1], class->rgb[2]),
                  comment);
@@ -214,20 +207,42 @@ static void write_size(const Writer *w, const Contents *c, const InitChoice *cho
                       : "to one size, as batches need; shapes change where proportions differ");
 }
 
-static void write_split(const Writer *w, const InitFiles *f, const ScoutSplit *s, int i) {
+/* The knobs of folders that give a split, or all of them. */
+static void write_source(const Writer *w, const char *indent, const ScoutSplit *s, const char *comment) {
     Arena *a = w->arena;
-    const char *count = arena_printf(a, "%d %s", s->n, s->pairs[0].mask ? "pairs" : "pictures");
-    fprintf(w->out, "  %s:\n", s->name);
-    if (f->lists[i] || s->list) {
-        line(w, arena_printf(a, "    list: %s", quoted(f->lists[i] ? f->lists[i] : s->list, a)), count);
-        return;
+    const struct {
+        const char *key, *value, *why;
+    } knobs[] = {{"list", s->list, NULL},
+                 {"images", s->images, NULL},
+                 {"prefix", s->prefix, "begins the pictures' names"},
+                 {"suffix", s->suffix, "ends the pictures' names"},
+                 {"masks", s->masks, NULL},
+                 {"mask_prefix", s->mask_prefix, "begins the masks' names"},
+                 {"mask_suffix", s->mask_suffix, "ends the masks' names"}};
+    for (size_t i = 0; i < sizeof knobs / sizeof *knobs; i++) {
+        if (!knobs[i].value || !*knobs[i].value || (s->list && i > 0)) continue;
+        line(w, arena_printf(a, "%s%s: %s", indent, knobs[i].key, scout_quoted(knobs[i].value, a)),
+             knobs[i].why ? knobs[i].why : comment);
+        if (!knobs[i].why) comment = NULL;
     }
-    line(w, arena_printf(a, "    images: %s", quoted(s->images, a)), count);
-    if (s->suffix && *s->suffix)
-        line(w, arena_printf(a, "    suffix: %s", quoted(s->suffix, a)), "ends the pictures' names");
-    if (s->masks) line(w, arena_printf(a, "    masks: %s", quoted(s->masks, a)), NULL);
-    if (s->mask_suffix && *s->mask_suffix)
-        line(w, arena_printf(a, "    mask_suffix: %s", quoted(s->mask_suffix, a)), "ends the masks' names");
+    if (s->deep) line(w, arena_printf(a, "%sdeep: true", indent), "sub-folders too");
+}
+
+static void write_split(const Writer *w, const ScoutSplit *s, const char *list, bool shared) {
+    Arena *a = w->arena;
+    const char *count = arena_printf(a, "%d %s%s", s->n, s->pairs[0].mask ? "pair" : "picture", s->n == 1 ? "" : "s");
+    line(w, arena_printf(a, "  %s:", s->name), count);
+    if (list)
+        line(w, arena_printf(a, "    list: %s", scout_quoted(list, a)), NULL);
+    else if (!shared)
+        write_source(w, "    ", s, NULL);
+    if (!list && s->names)
+        line(w, arena_printf(a, "    names: %s", scout_quoted(s->names, a)), "those that this file names");
+    if (!list && s->part)
+        line(w, arena_printf(a, "    part: %s", s->part),
+             strcmp(s->part, "rest") == 0
+                 ? "what no other split takes"
+                 : "about a fifth, drawn by the files' names: they stay when others come or go");
 }
 
 static void write_data(const Writer *w, const InitFiles *f, const Layout *layout, const Contents *c,
@@ -235,18 +250,18 @@ static void write_data(const Writer *w, const InitFiles *f, const Layout *layout
     Arena *a = w->arena;
     fprintf(w->out, "\ndata:\n");
     line(w, "  kind: folder", printable(layout->words, a));
-    line(w, arena_printf(a, "  root: %s", quoted(f->root, a)), "absolute: trains from any folder");
+    line(w, arena_printf(a, "  root: %s", scout_quoted(f->root, a)), "absolute: trains from any folder");
     if (layout->has_masks) write_masks(w, c);
     write_scale(w, c, choice);
     write_size(w, c, choice);
     if (layout->n_splits > 1 && layout->split_by)
         above(w, "  ", arena_printf(a, "train teaches, val judges; divided by %s", printable(layout->split_by, a)));
     if (layout->n_splits == 1) above(w, "  ", "too few pictures to set some aside: nothing will be judged");
-    for (int i = 0; i < layout->n_splits; i++) {
-        if (f->lists[i] && i == 0)
-            above(w, "  ", "which files these are stands in lists beside this config, one pair a line");
-        write_split(w, f, &layout->splits[i], i);
-    }
+    bool listed = false, shared = layout_shares(layout);
+    for (int i = 0; i < layout->n_splits; i++) listed = listed || f->lists[i];
+    if (listed) above(w, "  ", "which files these are stands in lists beside this config, one pair a line");
+    if (shared) write_source(w, "  ", &layout->splits[0], "what the splits share");
+    for (int i = 0; i < layout->n_splits; i++) write_split(w, &layout->splits[i], f->lists[i], shared);
 }
 
 /* ---- training ---- */

@@ -41,9 +41,13 @@ typedef struct ScoutSplit {
     const char *name; /* "train", "val" or "test" */
     int n, capacity;
     ScoutPair *pairs; /* n, in order of the pictures' paths */
-    /* Knobs of the dataset kind `folder` that give exactly these pairs; `images` and `list` NULL: none do, and the
-     * pairs have to be written to a list. */
-    const char *images, *masks, *suffix, *mask_suffix, *list;
+    /* Knobs of the dataset kind `folder` that give these pairs; `images` and `list` NULL: none do, and the pairs have
+     * to be written to a list. */
+    const char *images, *masks, *prefix, *suffix, *mask_prefix, *mask_suffix, *list;
+    bool deep;
+    /* What the split takes of the samples that these knobs give to several splits (data/divide.h): a file of names, or
+     * a part. Both NULL: all. */
+    const char *names, *part;
 } ScoutSplit;
 
 /* A file, or a folder of them, that is not used, and why, in words that follow the path. */
@@ -73,6 +77,10 @@ Err layout_find(Layout *out, const Tree *tree, LayoutWanted wanted, Arena *arena
 void layout_leave_out(Layout *layout, const char *path, const char *why, Arena *arena);
 ScoutSplit *layout_split(const Layout *layout, const char *name); /* NULL when there is none; makes none */
 ScoutSplit *layout_add_split(Layout *layout, const char *name, Arena *arena);
+/* Only a list can say which pairs these are: of this split, and of those that share its samples. */
+void layout_need_list(Layout *layout, ScoutSplit *split);
+/* Whether the split's source is knobs of folders that all splits have in common. */
+bool layout_shares(const Layout *layout);
 void scout_split_add(ScoutSplit *split, ScoutPair pair, Arena *arena);
 /* The number of all pairs in all splits. */
 int layout_count(const Layout *layout);
@@ -81,9 +89,12 @@ int layout_count(const Layout *layout);
 bool layout_from_lists(Layout *out, const Tree *tree, Arena *arena);
 /* Splits from lists of the pictures' names (ImageSets/Segmentation/val.txt), where there are such for train or val. */
 void layout_read_lists(Layout *layout, const Tree *tree, Arena *arena);
-/* A val split, where there is none: this part of train, chosen by a random stream that is always the same. Lists are
- * needed then. With fewer than 4 pairs nothing happens. */
-void layout_divide(Layout *layout, double val_part, Arena *arena);
+/* A val split, where there is none: a fifth of train, by the knob `part` where the knobs of folders give train and the
+ * draw is near a fifth, else by a random stream that is always the same, and lists. With fewer than 4 pairs nothing
+ * happens. */
+void layout_divide(Layout *layout, const Tree *tree, Arena *arena);
+/* A text as YAML reads it back. */
+const char *scout_quoted(const char *text, Arena *arena);
 
 /* Words in names: the part of the world they speak of. */
 typedef struct PathWords {

@@ -49,6 +49,33 @@ void layout_leave_out(Layout *layout, const char *path, const char *why, Arena *
     layout->left_out[layout->n_left_out++] = (LeftOut){path, why};
 }
 
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_source(const ScoutSplit *a, const ScoutSplit *b) {
+    return same_text(a->images, b->images) && same_text(a->masks, b->masks) && same_text(a->prefix, b->prefix) &&
+           same_text(a->suffix, b->suffix) && same_text(a->mask_prefix, b->mask_prefix) &&
+           same_text(a->mask_suffix, b->mask_suffix) && same_text(a->list, b->list) && a->deep == b->deep;
+}
+
+void layout_need_list(Layout *layout, ScoutSplit *split) {
+    const ScoutSplit was = *split;
+    for (int i = 0; i < layout->n_splits; i++) {
+        ScoutSplit *s = &layout->splits[i];
+        if (same_source(s, &was)) s->images = s->list = s->names = s->part = NULL;
+    }
+}
+
+bool layout_shares(const Layout *layout) {
+    for (int i = 0; i < layout->n_splits; i++) {
+        const ScoutSplit *s = &layout->splits[i];
+        if (s->images == NULL || (s->names == NULL && s->part == NULL) || !same_source(s, &layout->splits[0]))
+            return false;
+    }
+    return true;
+}
+
 int layout_count(const Layout *layout) {
     int n = 0;
     for (int i = 0; i < layout->n_splits; i++) n += layout->splits[i].n;
@@ -210,7 +237,7 @@ static void match_inside(Finder *f) {
     }
 }
 
-/* ---- matches to splits ---- */
+/* ---- pairs ---- */
 
 static bool has_affix(const char *name, const char *prefix, const char *suffix, Arena *arena) {
     const char *stem = name_stem(name, arena);
@@ -235,28 +262,17 @@ static void leave_out_single(Finder *f, const Match *m) {
                              "is the mask of no picture", f->arena);
 }
 
-/* Whether the dataset kind `folder` finds the same pairs by these names. */
-static bool folder_can(const Match *m) {
-    return m->n == m->n_images && !*m->affix.image_prefix && !*m->affix.mask_prefix && !m->twins;
-}
-
 static const char *dot_for_root(const char *path) {
     return *path ? path : ".";
 }
 
+static const char *split_of(const Match *m) {
+    if (m->images->words.split) return m->images->words.split;
+    return m->masks->words.split ? m->masks->words.split : "all";
+}
+
 static void add_match(Finder *f, const Match *m) {
-    const char *name = m->images->words.split  ? m->images->words.split
-                       : m->masks->words.split ? m->masks->words.split
-                                               : "all";
-    ScoutSplit *split = layout_add_split(f->layout, name, f->arena);
-    bool first = split->n == 0;
-    split->images = NULL;
-    if (first && folder_can(m)) {
-        split->images = dot_for_root(m->images->folder->path);
-        split->masks = dot_for_root(m->masks->folder->path);
-        split->suffix = m->affix.image_suffix;
-        split->mask_suffix = m->affix.mask_suffix;
-    }
+    ScoutSplit *split = layout_add_split(f->layout, split_of(m), f->arena);
     for (int i = 0; i < m->n_images; i++) {
         if (m->mask_of[i] < 0) continue;
         ScoutPair pair = {tree_path(m->images->folder->path, m->image_names[i], f->arena),
@@ -265,6 +281,104 @@ static void add_match(Finder *f, const Match *m) {
     }
     leave_out_single(f, m);
 }
+
+/* ---- knobs that say the same ---- */
+
+/* Whether the dataset kind `folder` finds the same pairs by these names. */
+static bool folder_can(const Match *m) {
+    return m->n == m->n_images && !m->twins;
+}
+
+static bool same_affix(const Affix *a, const Affix *b) {
+    return strcmp(a->image_prefix, b->image_prefix) == 0 && strcmp(a->image_suffix, b->image_suffix) == 0 &&
+           strcmp(a->mask_prefix, b->mask_prefix) == 0 && strcmp(a->mask_suffix, b->mask_suffix) == 0;
+}
+
+static bool is_below(const char *path, const char *folder) {
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* The path's first n bytes without a slash behind them. */
+static const char *head_of(const char *path, size_t n, Arena *arena) {
+    while (n > 0 && path[n - 1] == '/') n--;
+    return arena_strndup(arena, path, n);
+}
+
+/* Bytes that two paths have in common at their ends, whole names only. */
+static size_t common_end(const char *a, const char *b) {
+    size_t la = strlen(a), lb = strlen(b), n = 0, whole = 0;
+    while (n < la && n < lb && a[la - 1 - n] == b[lb - 1 - n]) {
+        n++;
+        bool name = (n == la || a[la - 1 - n] == '/') && (n == lb || b[lb - 1 - n] == '/');
+        if (name) whole = n;
+    }
+    return whole;
+}
+
+/* Bytes that two paths have in common at their beginnings, whole names only. */
+static size_t common_begin(const char *a, const char *b) {
+    size_t n = 0, whole = 0;
+    for (; a[n] && a[n] == b[n]; n++)
+        if (a[n] == '/') whole = n;
+    return (a[n] == '\0' || a[n] == '/') && (b[n] == '\0' || b[n] == '/') ? n : whole;
+}
+
+/* Several folders of pictures as the sub-folders of one, and their masks' likewise: leftImg8bit/train/aachen ... and
+ * gtFine/train/aachen ... come to leftImg8bit/train and gtFine/train. False: they are not laid out so. */
+static bool find_deep(const Finder *f, const char *name, const char **images, const char **masks) {
+    const Match *first = NULL;
+    size_t shared = 0;
+    for (int i = 0; i < f->n_matches; i++) {
+        const Match *m = &f->matches[i];
+        if (strcmp(split_of(m), name) != 0) continue;
+        if (!folder_can(m) || m->images == m->masks) return false;
+        const char *path = m->images->folder->path, *mask_path = m->masks->folder->path;
+        size_t end = common_end(path, mask_path);
+        if (first == NULL) {
+            first = m;
+            shared = end;
+            *images = path;
+            *masks = mask_path;
+            continue;
+        }
+        /* what is in front of the common end has to be the same in all */
+        size_t head = strlen(path) - end, first_head = strlen(first->images->folder->path) - shared;
+        size_t mask_head = strlen(mask_path) - end, first_mask = strlen(first->masks->folder->path) - shared;
+        if (!same_affix(&m->affix, &first->affix) || head != first_head || mask_head != first_mask ||
+            strncmp(path, first->images->folder->path, head) != 0 ||
+            strncmp(mask_path, first->masks->folder->path, mask_head) != 0)
+            return false;
+        *images = head_of(*images, common_begin(*images, path), f->arena);
+        *masks = head_of(*masks, common_begin(*masks, mask_path), f->arena);
+    }
+    if (!**images || !**masks || is_below(*images, *masks) || is_below(*masks, *images)) return false;
+    for (int i = 0; i < f->n; i++) /* nothing else may be below */
+        if (is_below(f->places[i].folder->path, *images) && !f->places[i].used) return false;
+    return true;
+}
+
+/* Say a split by folders, where that is possible. */
+static void find_source(const Finder *f, ScoutSplit *split) {
+    const Match *only = NULL;
+    int n = 0;
+    for (int i = 0; i < f->n_matches; i++) {
+        if (strcmp(split_of(&f->matches[i]), split->name) != 0) continue;
+        only = &f->matches[i];
+        n++;
+    }
+    const char *images = dot_for_root(only->images->folder->path), *masks = dot_for_root(only->masks->folder->path);
+    if (n == 1 ? !folder_can(only) : !find_deep(f, split->name, &images, &masks)) return;
+    split->images = images;
+    split->masks = masks;
+    split->deep = n > 1;
+    split->prefix = only->affix.image_prefix;
+    split->suffix = only->affix.image_suffix;
+    split->mask_prefix = only->affix.mask_prefix;
+    split->mask_suffix = only->affix.mask_suffix;
+}
+
+/* ---- matches to splits ---- */
 
 static const char *describe_match(const Match *m, Arena *arena) {
     const char *images = dot_for_root(m->images->folder->path), *masks = dot_for_root(m->masks->folder->path);
@@ -282,6 +396,7 @@ static const char *describe_match(const Match *m, Arena *arena) {
 static void matches_to_splits(Finder *f) {
     Layout *layout = f->layout;
     for (int i = 0; i < f->n_matches; i++) add_match(f, &f->matches[i]);
+    for (int i = 0; i < layout->n_splits; i++) find_source(f, &layout->splits[i]);
     layout->has_masks = true;
     layout->words = describe_match(&f->matches[0], f->arena);
     if (f->n_matches > 1)

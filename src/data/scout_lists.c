@@ -9,6 +9,7 @@
 #include "io/file.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -219,6 +220,27 @@ static List find_name_list(const Tree *tree, const char *split, const Index *ind
     return best;
 }
 
+/* Where folders give all pairs, and the lists name nothing else and nothing twice, the splits are said by both. */
+static void share_by_names(Layout *divided, const ScoutSplit *all, const List lists[3], bool taken_twice) {
+    if (all->images == NULL || taken_twice || divided->n_splits < 2) return;
+    for (int i = 0; split_words[i]; i++) {
+        bool whole = lists[i].n == lists[i].n_matched &&
+                     (lists[i].n > 0) == (layout_split(divided, split_words[i]) != NULL);
+        if (!whole) return;
+    }
+    for (int i = 0; split_words[i]; i++) {
+        ScoutSplit *split = layout_split(divided, split_words[i]);
+        if (split == NULL) continue;
+        ScoutSplit shared = *all;
+        shared.name = split->name;
+        shared.n = split->n;
+        shared.capacity = split->capacity;
+        shared.pairs = split->pairs;
+        shared.names = lists[i].path;
+        *split = shared;
+    }
+}
+
 void layout_read_lists(Layout *layout, const Tree *tree, Arena *arena) {
     const ScoutSplit *all = layout_split(layout, "train");
     Index index = index_pairs(all, arena);
@@ -231,6 +253,7 @@ void layout_read_lists(Layout *layout, const Tree *tree, Arena *arena) {
     if (n_lists == 0 || (lists[0].n > 0 && n_lists == 1 && lists[0].n_matched == all->n)) return;
     int *owner = ARENA_ARRAY(arena, int, all->n + 1); /* number of the list and 1; 0: none */
     const char *by = "";
+    bool taken_twice = false;
     for (int i = 0; split_words[i]; i++) {
         if (lists[i].n == 0) continue;
         by = arena_printf(arena, "%s%s%s", by, *by ? ", " : "", lists[i].path);
@@ -241,6 +264,8 @@ void layout_read_lists(Layout *layout, const Tree *tree, Arena *arena) {
                                  arena_printf(arena, "is named in %s, but not there", lists[i].path), arena);
             else if (owner[number] == 0)
                 owner[number] = i + 1;
+            else if (owner[number] != i + 1)
+                taken_twice = true;
         }
     }
     Layout divided = *layout;
@@ -257,24 +282,96 @@ void layout_read_lists(Layout *layout, const Tree *tree, Arena *arena) {
             *layout_add_split(&divided, layout->splits[i].name, arena) = layout->splits[i];
     if (layout_split(&divided, "train") == NULL) return;
     divided.split_by = by;
+    share_by_names(&divided, all, lists, taken_twice);
     *layout = divided;
 }
 
 /* ---- by chance ---- */
 
-void layout_divide(Layout *layout, double val_part, Arena *arena) {
-    ScoutSplit *train = layout_split(layout, "train");
-    if (layout_split(layout, "val") != NULL || train->n < 4) return;
-    int n = train->n, n_val = (int)(n * val_part + 0.5);
-    if (n_val < 1) n_val = 1;
+const char *scout_quoted(const char *text, Arena *arena) {
+    char *yaml = yaml_write(node_new_scalar(arena, (Mark){0}, text), arena);
+    yaml[strcspn(yaml, "\n")] = '\0';
+    return yaml;
+}
+
+/* What the dataset kind `folder` has in common for both parts, as a config. */
+static const char *parts_config(const ScoutSplit *s, const Tree *tree, const char *part, Arena *arena) {
+    const struct {
+        const char *key, *value;
+    } knobs[] = {{"root", tree->root},  {"images", s->images},          {"masks", s->masks},
+                 {"prefix", s->prefix}, {"suffix", s->suffix},          {"mask_prefix", s->mask_prefix},
+                 {"list", s->list},     {"mask_suffix", s->mask_suffix}};
+    const char *text = "task: reconstruction\nmodel: {}\ndata:\n  kind: folder\n";
+    for (size_t i = 0; i < sizeof knobs / sizeof *knobs; i++)
+        if (knobs[i].value && *knobs[i].value)
+            text = arena_printf(arena, "%s  %s: %s\n", text, knobs[i].key, scout_quoted(knobs[i].value, arena));
+    return arena_printf(arena, "%s%s  train: {part: rest}\n  val: {part: %s}\n", text, s->deep ? "  deep: true\n" : "",
+                        part);
+}
+
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Which pairs the knob `part` draws: asked of the split itself. False: it cannot be opened, or the draw is far from
+ * what was wanted, as it may be with few. */
+static bool draw_part(const ScoutSplit *train, const Tree *tree, const char *part, bool *chosen, Arena *arena) {
+    Experiment experiment;
+    Split *split = NULL;
+    const char *text = parts_config(train, tree, part, arena);
+    if (config_load_text(&experiment, "parts.yaml", text, 0, NULL, arena, NULL) != OK ||
+        split_open(&split, &experiment, "val", NULL) != OK)
+        return false;
+    int n = (int)split_info(split)->n, n_chosen = 0;
+    const char **drawn = ARENA_ARRAY(arena, const char *, n + 1);
+    for (int i = 0; i < n; i++) {
+        char name[PATH_MAX];
+        split_sample_name(split, i, name, sizeof name);
+        drawn[i] = arena_strdup(arena, name);
+    }
+    split_close(split);
+    qsort(drawn, (size_t)n, sizeof *drawn, compare_texts);
+    for (int i = 0; i < train->n; i++) {
+        const char *name = arena_printf(arena, "%s/%s", tree->root, train->pairs[i].image);
+        const char *dotted = arena_printf(arena, "%s/./%s", tree->root, train->pairs[i].image); /* images: . */
+        chosen[i] = bsearch(&name, drawn, (size_t)n, sizeof *drawn, compare_texts) != NULL ||
+                    bsearch(&dotted, drawn, (size_t)n, sizeof *drawn, compare_texts) != NULL;
+        n_chosen += chosen[i];
+    }
+    return n_chosen == n && 10 * n >= train->n && 3 * n <= train->n;
+}
+
+static void draw_number(int n, int n_val, bool *chosen, Arena *arena) {
     int64_t *order = ARENA_ARRAY(arena, int64_t, n);
-    bool *chosen = ARENA_ARRAY(arena, bool, n);
     Rng rng = rng_stream(1, RNG_DATASET, 0, 0);
     rng_permutation(&rng, n, order);
-    for (int i = 0; i < n_val; i++) chosen[order[i]] = true;
-    ScoutSplit divided = {.name = "train"}, val = {.name = "val"};
-    for (int i = 0; i < n; i++) scout_split_add(chosen[i] ? &val : &divided, train->pairs[i], arena);
-    *train = divided;
+    for (int i = 0; i < n; i++) chosen[order[i]] = i < n_val;
+}
+
+void layout_divide(Layout *layout, const Tree *tree, Arena *arena) {
+    static const char part[] = "0.2";
+    ScoutSplit *train = layout_split(layout, "train");
+    if (layout_split(layout, "val") != NULL || train->n < 4) return;
+    int n = train->n, n_val = 0;
+    bool *chosen = ARENA_ARRAY(arena, bool, n);
+    bool shares = (train->images != NULL || train->list != NULL) && train->names == NULL &&
+                  draw_part(train, tree, part, chosen, arena);
+    if (!shares) draw_number(n, (n + 2) / 5 > 0 ? (n + 2) / 5 : 1, chosen, arena);
+    ScoutSplit rest = {.name = "train"}, val = {.name = "val"};
+    if (shares) {
+        rest = *train;
+        rest.n = rest.capacity = 0;
+        rest.pairs = NULL;
+        rest.part = "rest";
+        val = rest;
+        val.name = "val";
+        val.part = part;
+    }
+    for (int i = 0; i < n; i++) {
+        scout_split_add(chosen[i] ? &val : &rest, train->pairs[i], arena);
+        n_val += chosen[i];
+    }
+    *train = rest;
     *layout_add_split(layout, "val", arena) = val;
     layout->split_by = arena_printf(arena, "chance: %d of %d pictures judge, always the same ones", n_val, n);
 }

@@ -79,7 +79,7 @@ static void drop_pairs(Layout *layout, const LeftOut *drop, Arena *arena) {
                 continue;
             }
             layout_leave_out(layout, drop[at].path, drop[at].why, arena);
-            split->images = split->list = NULL; /* these would have it in */
+            layout_need_list(layout, split); /* the knobs would have it in */
         }
         split->n = kept;
     }
