@@ -3,7 +3,7 @@
 #include "data_files.h"
 #include "scratch.h"
 #include "train/boundary.h"
-#include "train/net.h"
+#include "train/tta.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -92,8 +92,8 @@ static void close_net(Fixture *f) {
     weights_free(f->weights);
 }
 
-/* What net_run says of each picture alone, counted. */
-static void score_one_by_one(Fixture *f, Confusion *counts, Boundary *boundary) {
+/* What the network says of each picture alone (tta NULL: as it is), counted. */
+static void score_one_by_one(Fixture *f, Tta *tta, Confusion *counts, Boundary *boundary) {
     Scratch *s = f->s;
     Split *split;
     CHECK(split_open(&split, &f->experiment, "val", &s->err));
@@ -106,7 +106,8 @@ static void score_one_by_one(Fixture *f, Confusion *counts, Boundary *boundary) 
         int height = sizes[i][0], width = sizes[i][1];
         CHECK(split_read(split, i, &sample, &s->err));
         data_normalize(split_config(split), &sample.image, input);
-        CHECK(net_run(f->net, 1, 3, height, width, input, &output, &shape, &s->err));
+        CHECK(tta ? tta_run(tta, 1, 3, height, width, input, &output, &shape, &s->err)
+                  : net_run(f->net, 1, 3, height, width, input, &output, &shape, &s->err));
         assert_true(shape_equal(shape, SHAPE(1, CLASSES, height, width)));
         scores_argmax(CLASSES, height * width, output, predicted);
         CHECK(confusion_add_mask(counts, height, width, predicted, sample.mask.u8, &s->err));
@@ -129,7 +130,7 @@ static void test_pictures_of_any_size(void **state) {
     Boundary *boundary;
     CHECK(confusion_new(&counts, CLASSES, &s->err));
     CHECK(boundary_new(&boundary, CLASSES, 0.07, &s->err));
-    score_one_by_one(&f, &counts, boundary);
+    score_one_by_one(&f, NULL, &counts, boundary);
     assert_memory_equal(e.confusion, counts.count, sizeof(int64_t) * (CLASSES + 1) * CLASSES);
     SegmentationScore want;
     ClassScore classes[CLASSES];
@@ -146,6 +147,35 @@ static void test_pictures_of_any_size(void **state) {
     assert_true(!e.classes[3].present && e.classes[3].images == 0);
     boundary_free(boundary);
     confusion_free(&counts);
+    close_net(&f);
+}
+
+/* Flips and scales are those of predict, of pictures without the padding of their batch; the loss is the network's. */
+static void test_views(void **state) {
+    Scratch *s = *state;
+    Fixture f;
+    Evaluation plain, e;
+    Tta *tta;
+    Confusion counts;
+    Boundary *boundary;
+    const TtaSpec views = {.flip = true, .n_scales = 2, .scales = {1, 1.5}};
+    make_pictures(s);
+    open_net(&f, s, "miou");
+    EvaluateSpec spec = {.split = "val"};
+    CHECK(net_evaluate_split(f.net, &spec, &plain, s->arena, &s->err));
+    spec.tta = &views;
+    CHECK(net_evaluate_split(f.net, &spec, &e, s->arena, &s->err));
+    CHECK(tta_new(&tta, f.net, &views, &s->err));
+    CHECK(confusion_new(&counts, CLASSES, &s->err));
+    CHECK(boundary_new(&boundary, CLASSES, 0.07, &s->err));
+    score_one_by_one(&f, tta, &counts, boundary);
+    size_t bytes = sizeof(int64_t) * (CLASSES + 1) * CLASSES;
+    assert_memory_equal(e.confusion, counts.count, bytes);
+    assert_true(memcmp(e.confusion, plain.confusion, bytes) != 0);
+    assert_true(e.loss == plain.loss && e.images == N);
+    boundary_free(boundary);
+    confusion_free(&counts);
+    tta_free(tta);
     close_net(&f);
 }
 
@@ -224,6 +254,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_set_up, scratch_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_pictures_of_any_size),
+        TEST(test_views),
         TEST(test_what_training_computes),
         TEST(test_report),
     };

@@ -633,9 +633,41 @@ static void test_threads(void **state) {
     }
 }
 
+/* An array larger than anything written so far, filled by blocks of its chunks. */
+static void test_blocks(void **state) {
+    Scratch *s = *state;
+    enum { C = 3, ROWS = 10, WIDTH = 7, STEP = 4 };
+    const H5Array array = {H5_U16, 3, {C, ROWS, WIDTH}}, huge = {H5_U16, 3, {40, 20000, 1000}};
+    const H5Layout layout = {.rows_per_chunk = 1, .chunk = {0, STEP}, .deflate = 1};
+    static uint16_t wanted[C * ROWS * WIDTH], got[C * ROWS * WIDTH], block[C * STEP * WIDTH];
+    H5 *f;
+    for (int i = 0; i < C * ROWS * WIDTH; i++) wanted[i] = (uint16_t)(i * 311);
+    CHECK(h5_create(&f, scratch_path(s, "blocks.h5"), &s->err));
+    CHECK(h5_write(f, "/probability", array, &layout, NULL, &s->err));
+    CHECK(h5_write(f, "/huge", huge, &layout, NULL, &s->err));
+    for (int y = 0; y < ROWS; y += STEP) {
+        int n = y + STEP <= ROWS ? STEP : ROWS - y;
+        for (int c = 0; c < C; c++)
+            memcpy(block + c * n * WIDTH, wanted + (c * ROWS + y) * WIDTH, sizeof *block * (size_t)(n * WIDTH));
+        CHECK(h5_write_block(f, "/probability", array, (int64_t[]){0, y, 0}, (int64_t[]){C, n, WIDTH}, block, &s->err));
+    }
+    CHECK(h5_write_block(f, "/huge", huge, (int64_t[]){39, 19999, 993}, (int64_t[]){1, 1, 7}, wanted, &s->err));
+    assert_int_equal(
+        h5_write_block(f, "/probability", array, (int64_t[]){0, 8, 0}, (int64_t[]){C, 3, WIDTH}, block, &s->err),
+        ERR_FORMAT);
+    assert_string_equal(scratch_words(s), "error: blocks.h5: '/probability': 8 to 10 are beyond axis 1\n");
+    CHECK(h5_commit(f, NULL, &s->err));
+    h5_close(f);
+    CHECK(h5_open(&f, scratch_path(s, "blocks.h5"), &s->err));
+    CHECK(h5_read(f, "/probability", array, got, &s->err));
+    assert_memory_equal(got, wanted, sizeof got);
+    h5_close(f);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_set_up, scratch_tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(test_blocks),
         TEST(test_arrays),
         TEST(test_append),
         TEST(test_text_and_attributes),

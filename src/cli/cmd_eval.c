@@ -3,6 +3,7 @@
 #include "cli/model.h"
 #include "cli/progress.h"
 #include "cli/scores.h"
+#include "cli/tta_options.h"
 #include "train/boundary.h"
 
 #include <string.h>
@@ -11,6 +12,7 @@
 typedef struct EvalOptions {
     const char *split, *out;
     double boundary_tolerance;
+    TtaOptions tta;
     ParamList sets;
     int64_t threads;
     bool json;
@@ -24,6 +26,7 @@ static const Option eval_options[] = {
     {{"boundary-tolerance", PARAM_FLOAT, offsetof(EvalOptions, boundary_tolerance), "0.0075", 0, 1, NULL,
       "how far outlines may lie apart for boundary F1, as a share of the picture's diagonal"},
      "F"},
+    OPTIONS_TTA(EvalOptions, tta),
     OPTION_SET(EvalOptions),
     OPTION_THREADS(EvalOptions),
     OPTION_JSON(EvalOptions),
@@ -35,6 +38,7 @@ typedef struct Eval {
     const EvalOptions *options;
     const char *model; /* the checkpoint's path */
     Net *net;
+    TtaSpec tta;
     Evaluation scores;
     const char *const *class_names;
     EvalOut out; /* folder NULL: nothing is kept */
@@ -42,11 +46,15 @@ typedef struct Eval {
 
 /* Only segmentation has outlines. */
 static Err check_options(const Eval *e, Error *err) {
-    static const char *const others[] = {"split", "out", "set", "threads", "json", NULL};
+    static const char *const others[] = {"split", "out", "flip", "scales", "set", "threads", "json", NULL};
     static const char *const what[] = {
         [TASK_RECONSTRUCTION] = "a reconstruction", [TASK_CLASSIFICATION] = "a classification"};
     Task task = net_experiment(e->net)->task;
     return task == TASK_SEGMENTATION ? OK : options_allow(e->call, others, what[task], err);
+}
+
+static bool has_views(const Eval *e) {
+    return e->options->tta.flip || e->options->tta.scales;
 }
 
 /* The folder that was asked for is made before the work; that of a run directory when there is something to keep. A
@@ -60,7 +68,7 @@ static Err choose_folder(Eval *e, Error *err) {
     }
     const char *given = without_slash(e->call->args[0], arena);
     if (stat(given, &info) == 0 && S_ISDIR(info.st_mode))
-        e->out.folder = arena_printf(arena, "%s/eval/%s", given, e->options->split);
+        e->out.folder = arena_printf(arena, "%s/eval/%s%s", given, e->options->split, has_views(e) ? "-tta" : "");
     return OK;
 }
 
@@ -73,6 +81,13 @@ static const char *const *names_of(const Net *net, Arena *arena) {
     return names;
 }
 
+static void write_views(const Eval *e, Json *j) {
+    json_bool(j, "flip", e->tta.flip);
+    json_open_array(j, "scales");
+    for (int i = 0; i < e->tta.n_scales; i++) json_float(j, NULL, e->tta.scales[i]);
+    json_close(j);
+}
+
 /* The scores as an object that is still open. */
 static Json scores_json(const Eval *e) {
     const Evaluation *s = &e->scores;
@@ -80,6 +95,7 @@ static Json scores_json(const Eval *e) {
     json_open_object(&j, NULL);
     json_string(&j, "model", e->model);
     json_string(&j, "split", e->options->split);
+    if (has_views(e)) write_views(e, &j);
     evaluation_write_json(s, e->class_names, &j);
     if (s->segmentation.bounded) json_float(&j, "boundary_tolerance", s->boundary_tolerance);
     if (s->confusion) {
@@ -146,6 +162,7 @@ static Err evaluate(Eval *e, Error *err) {
     EvaluateSpec spec = {.split = e->options->split,
                          .boundary = true,
                          .boundary_tolerance = e->options->boundary_tolerance,
+                         .tta = has_views(e) ? &e->tta : NULL,
                          .events = &events};
     Err code = net_evaluate_split(e->net, &spec, &e->scores, e->call->arena, err);
     display_clear(&display);
@@ -154,6 +171,7 @@ static Err evaluate(Eval *e, Error *err) {
 
 static Err run_eval(const Call *call, Error *err) {
     Eval e = {.call = call, .options = call->options};
+    TRY(tta_options_read(&e.tta, &e.options->tta, err));
     Err code = model_open(&e.net, &e.model, call, &e.options->sets, e.options->threads, err);
     if (code == OK) code = check_options(&e, err);
     if (code == OK) code = choose_folder(&e, err);
@@ -168,13 +186,16 @@ static Err run_eval(const Call *call, Error *err) {
 
 const Command cmd_eval = {
     .name = "eval",
-    .usage = "MODEL [--split NAME] [--out DIR] [--boundary-tolerance F] [--set KEY=VALUE]... [--threads N] [--json]",
+    .usage = "MODEL [--split NAME] [--out DIR] [--boundary-tolerance F] [--flip] [--scales LIST] [--set KEY=VALUE]... "
+             "[--threads N] [--json]",
     .doc = "score a trained network on its data",
     .help =
         "MODEL is a checkpoint, or a run directory (its best.h5, else its last.h5). The data is the one of the\n"
         "checkpoint's config; --set data.root=DIR looks for it elsewhere. What is printed is kept too, of a run\n"
         "directory in its folder eval/SPLIT, of a checkpoint file only with --out: scores.json, and where there are\n"
-        "classes scores.csv, confusion.csv (counts; rows are targets) and confusion.png.\n",
+        "classes scores.csv, confusion.csv (counts; rows are targets) and confusion.png. With --flip or --scales the\n"
+        "scores are of the mean over these views, as in predict (the loss stays the network's own), and are kept in\n"
+        "eval/SPLIT-tta.\n",
     .options = eval_options,
     .options_bytes = sizeof(EvalOptions),
     .min_args = 1,

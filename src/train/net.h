@@ -91,6 +91,7 @@ typedef struct EvaluateSpec {
     const char *split;         /* of the experiment's data */
     bool boundary;             /* compute boundary_f1 (boundary.h) too; only segmentation has one */
     double boundary_tolerance; /* for it: share of the diagonal */
+    const struct TtaSpec *tta; /* scores (not the loss) of the mean over flips and scales (tta.h); NULL: as it is */
     const TrainEvents *events; /* progress and stop; may be NULL */
 } EvaluateSpec;
 /* Evaluate a split: each sample once, as the data's config fits it. Where pictures differ in size, they go through the

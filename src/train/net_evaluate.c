@@ -1,7 +1,7 @@
 /* net_evaluate.c - the scores of a split: every sample once through an inference program. See net.h. */
 #include "base/clock.h"
 #include "train/boundary.h"
-#include "train/net.h"
+#include "train/tta.h"
 
 #include <string.h>
 
@@ -18,6 +18,10 @@ typedef struct Scorer {
     size_t classes_room;
     ReconstructionSum reconstruction;
     int64_t images;
+    Tta *tta;         /* NULL: the network's result as it is */
+    float *cut_input; /* a batch's input and masks without padding, for its views */
+    uint8_t *cut_mask;
+    size_t cut_floats;
     float *scaled[2]; /* output and target in 0..1 scale without padding, where they are not so; each scaled_floats */
     size_t scaled_floats;
 } Scorer;
@@ -118,12 +122,7 @@ static Err score_masks(Scorer *s, const Batch *batch, const float *output, Shape
     return OK;
 }
 
-static Err score_batch(Scorer *s, Net *net, const Program *program, const Batch *batch, int64_t channels, Error *err) {
-    const char *name = net_output_name(net);
-    const float *output = program_read(program, name);
-    Shape shape = program_shape(program, name);
-    loss_total_add(&s->loss, net_losses(net), program);
-    s->images += batch->n;
+static Err score_output(Scorer *s, const Batch *batch, int64_t channels, const float *output, Shape shape, Error *err) {
     switch (s->task) {
     case TASK_RECONSTRUCTION:
         return score_reconstruction(s, batch, channels, output, shape, err);
@@ -132,6 +131,49 @@ static Err score_batch(Scorer *s, Net *net, const Program *program, const Batch 
     default:
         return score_masks(s, batch, output, shape, err);
     }
+}
+
+/* The batch without its padding: views are of pictures as predict sees them. */
+static Err cut_batch(Scorer *s, const Batch *batch, int64_t channels, Batch *out, Error *err) {
+    int height = batch->valid_height, width = batch->valid_width;
+    size_t places = (size_t)(batch->n * height * width), floats = places * (size_t)channels;
+    *out = *batch;
+    if (height == batch->height && width == batch->width) return OK;
+    if (s->cut_floats < floats) {
+        block_free(s->cut_input);
+        block_free(s->cut_mask);
+        s->cut_input = block_alloc(floats * sizeof *s->cut_input);
+        s->cut_mask = block_alloc(floats);
+        s->cut_floats = s->cut_input && s->cut_mask ? floats : 0;
+        if (s->cut_floats == 0) return err_set(err, ERR_MEMORY, "no memory for %zu values", floats);
+    }
+    for (int64_t row = 0; row < batch->n * channels * height; row++)
+        memcpy(s->cut_input + row * width, batch->input + (row / height * batch->height + row % height) * batch->width,
+               (size_t)width * sizeof *s->cut_input);
+    for (int64_t k = 0; batch->mask && k < batch->n; k++)
+        cut_padding(batch, batch->mask + k * batch->height * batch->width, s->cut_mask + k * height * width);
+    out->height = height;
+    out->width = width;
+    out->input = s->cut_input;
+    out->mask = batch->mask ? s->cut_mask : NULL;
+    return OK;
+}
+
+static Err score_views(Scorer *s, const Batch *batch, int64_t channels, Error *err) {
+    Batch cut;
+    const float *output;
+    Shape shape;
+    TRY(cut_batch(s, batch, channels, &cut, err));
+    TRY(tta_run(s->tta, cut.n, channels, cut.height, cut.width, cut.input, &output, &shape, err));
+    return score_output(s, &cut, channels, output, shape, err);
+}
+
+static Err score_batch(Scorer *s, Net *net, const Program *program, const Batch *batch, int64_t channels, Error *err) {
+    const char *name = net_output_name(net);
+    loss_total_add(&s->loss, net_losses(net), program);
+    s->images += batch->n;
+    if (s->tta) return score_views(s, batch, channels, err);
+    return score_output(s, batch, channels, program_read(program, name), program_shape(program, name), err);
 }
 
 static void finish_scores(const Scorer *s, const Net *net, Evaluation *out, Arena *arena) {
@@ -213,6 +255,7 @@ static Err evaluate_loader(Net *net, const Split *split, Loader *loader, const E
     Err code = s.task == TASK_RECONSTRUCTION ? OK : confusion_new(&s.confusion, n, err);
     if (code == OK && s.task == TASK_SEGMENTATION && spec->boundary)
         code = boundary_new(&s.boundary, n, spec->boundary_tolerance, err);
+    if (code == OK && spec->tta) code = tta_new(&s.tta, net, spec->tta, err);
     if (code == OK) code = score_all(net, loader, spec->events, at, &s, err);
     if (code == OK) {
         finish_scores(&s, net, out, arena);
@@ -220,6 +263,9 @@ static Err evaluate_loader(Net *net, const Split *split, Loader *loader, const E
     }
     confusion_free(&s.confusion);
     boundary_free(s.boundary);
+    tta_free(s.tta);
+    block_free(s.cut_input);
+    block_free(s.cut_mask);
     for (int i = 0; i < 2; i++) {
         block_free(s.scaled[i]);
         block_free(s.classes[i]);
