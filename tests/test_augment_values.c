@@ -1,6 +1,7 @@
 /* test_augment_values.c - augmentations that change values: colour, blur, noise, holes; against their definitions in
  * double precision, at every depth and number of channels. */
 #include "augment_case.h"
+#include "data/window.h"
 #include "data_files.h"
 
 #include <math.h>
@@ -199,36 +200,60 @@ static void test_blur(void **state) {
 
 /* ---- noise ---- */
 
+enum { NOISE_WIDTH = 100, NOISE_HEIGHT = 70, NOISE_N = NOISE_WIDTH * NOISE_HEIGHT * 3 };
+
+/* Every value half the scale. */
+static Sample flat_sample(int depth, double *value) {
+    Sample s = {.label = 3};
+    *value = depth == 32 ? 0.5 : floor(full_scale(depth) / 2);
+    assert_int_equal(image_new(&s.image, NOISE_WIDTH, NOISE_HEIGHT, 3, depth, NULL), OK);
+    assert_int_equal(image_new(&s.mask, NOISE_WIDTH, NOISE_HEIGHT, 1, 8, NULL), OK);
+    for (size_t i = 0; i < NOISE_N; i++) image_put(&s.image, i, *value);
+    return s;
+}
+
+/* Second and fourth moment of a normal value of this deviation once it is rounded to whole numbers: the sum over k of
+ * k^2 P(k - 1/2 < v < k + 1/2). The usual "1/12 more" holds from a deviation of about 1 on; at 0.2 all of it is gone.
+ */
+static void rounded_moments(double deviation, double *second, double *fourth) {
+    *second = *fourth = 0;
+    for (int k = 1; k < 10 * deviation + 2; k++) {
+        double share = erfc((k - 0.5) / (deviation * sqrt(2))) - erfc((k + 0.5) / (deviation * sqrt(2)));
+        *second += pow(k, 2) * share; /* both signs: erfc has both tails */
+        *fourth += pow(k, 4) * share;
+    }
+}
+
+/* What noise of a deviation (in the values' unit) leaves of a flat picture has the moments it should, within six of
+ * their own standard errors, sqrt((m4 - m2^2) / n) for the second. Where nearly all is rounded away, what is left is a
+ * few counts: 8 more of them is as far out as six deviations. */
+static void check_noise(const Sample *s, double middle, double deviation) {
+    double sum = 0, squares = 0, fourths = 0, second = pow(deviation, 2), fourth = 3 * pow(deviation, 4);
+    double few = s->image.depth == 32 ? 0 : 8.0 / NOISE_N;
+    if (s->image.depth != 32) rounded_moments(deviation, &second, &fourth);
+    for (size_t i = 0; i < NOISE_N; i++) {
+        double v = image_value(&s->image, i) - middle;
+        sum += v / NOISE_N;
+        squares += v * v / NOISE_N;
+        fourths += v * v * v * v / NOISE_N;
+    }
+    double error = sqrt((fourth - second * second) / NOISE_N);
+    if (fabs(sum) > 6 * sqrt(second / NOISE_N) + few || fabs(squares - second) > 6 * error + few)
+        fail_msg("%d bit, deviation %g: mean %g; mean square %g, not %g", s->image.depth, deviation, sum, squares,
+                 second);
+    /* normal: a kurtosis of 3, of standard error sqrt(24 / n) = 0.034; rounding takes less than 0.002 from 2 on */
+    if (deviation > (s->image.depth == 32 ? 1e-5 : 2)) assert_true(fabs(fourths / (squares * squares) - 3) < 0.21);
+}
+
 static void test_noise(void **state) {
-    for (int k = 0; k < 3; k++) {
-        for (int round = 0; round < 8; round++) {
-            Sample s = {.label = 3};
-            assert_int_equal(image_new(&s.image, 100, 70, 3, depths[k], NULL), OK);
-            assert_int_equal(image_new(&s.mask, 100, 70, 1, 8, NULL), OK);
-            double full = full_scale(depths[k]), middle = depths[k] == 32 ? 0.5 : floor(full / 2);
-            for (int i = 0; i < 21000; i++) {
-                if (depths[k] == 8)
-                    s.image.u8[i] = (uint8_t)middle;
-                else if (depths[k] == 16)
-                    s.image.u16[i] = (uint16_t)middle;
-                else
-                    s.image.f32[i] = (float)middle;
-            }
-            augment_sample(augment_of("[noise: 0.1]"), 0, round, &s);
-            Rng rng = augment_draws(0, round, 1);
-            double deviation = rng_range(&rng, 0, 0.1) * full, sum = 0, squares = 0, fourths = 0;
-            for (size_t i = 0; i < 21000; i++) {
-                double v = image_value(&s.image, i) - middle;
-                sum += v / 21000;
-                squares += v * v / 21000;
-                fourths += v * v * v * v / 21000;
-            }
-            double want = deviation * deviation + (depths[k] == 32 ? 0 : 1 / 12.0); /* rounding adds its own */
-            assert_true(fabs(sum) < 6 * sqrt(want / 21000));
-            assert_true(fabs(squares / want - 1) < 6 * sqrt(2 / 21000.0) + 0.02);
-            if (deviation > 2) assert_true(fabs(fourths / (squares * squares) - 3) < 0.35); /* normal */
-            free_sample(&s);
-        }
+    static const double reaches[] = {0.1, 0.01, 0.002}; /* the last: half a step of 8 bit */
+    for (int round = 0; round < 3 * 3 * 8; round++) {
+        double middle, reach = reaches[round / 3 % 3];
+        Sample s = flat_sample(depths[round % 3], &middle);
+        augment_sample(augment_of(arena_printf(augment_case.arena, "[noise: %g]", reach)), 0, round, &s);
+        Rng rng = augment_draws(0, round, 1);
+        check_noise(&s, middle, rng_range(&rng, 0, reach) * full_scale(s.image.depth));
+        free_sample(&s);
     }
     Sample s = random_sample(9, 9, 3, 8), before = random_sample(9, 9, 3, 8);
     augment_sample(augment_of("[noise: {std: 1, prob: 0}]"), 0, 0, &s);
