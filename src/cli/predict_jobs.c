@@ -38,7 +38,7 @@ static double job_bytes(void *context, int i) {
     ImageInfo info;
     if (jobs->inputs->split || image_info(jobs->inputs->list.items[i].path, &info, NULL) != OK) return 0;
     int channels = net_channels(jobs->net);
-    return (double)info.width * info.height * (channels > 0 ? channels : info.channels) * (info.depth / 8);
+    return (double)info.width * info.height * (channels > 0 ? channels : info.channels) * info.depth / 8;
 }
 
 /* The clean picture of the same name, of the same size. */

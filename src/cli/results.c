@@ -56,7 +56,8 @@ Err results_parse(const char *list, bool classes, unsigned *bits, Error *err) {
         if (at != list) at++;
         int length = (int)strcspn(at, ",");
         const Kind *k = kinds;
-        while (k->name && (k->classes != classes || (int)strlen(k->name) != length || strncmp(k->name, at, length)))
+        while (k->name &&
+               (k->classes != classes || (int)strlen(k->name) != length || strncmp(k->name, at, (size_t)length) != 0))
             k++;
         if (!k->name) return unknown_kind(at, length, classes, err);
         *bits |= k->bit;

@@ -440,8 +440,7 @@ static void take_pictures(Finder *f) {
 
 /* Names of the folders when they look like one class each: at least two, side by side, whose names say nothing else. */
 static const char *class_folders(const Finder *f) {
-    char text[256] = "";
-    const char *parent = NULL;
+    const char *text = "", *parent = NULL;
     int n = 0;
     for (int i = 0; i < f->n; i++) {
         const Place *p = &f->places[i];
@@ -456,14 +455,11 @@ static const char *class_folders(const Finder *f) {
                                 .rest;
         if (parent && strcmp(parent, above) != 0) return NULL;
         parent = above;
-        if (n < 3) {
-            size_t used = strlen(text);
-            if (used + strlen(base) + 8 < sizeof text) strcat(strcat(text, n > 0 ? ", " : ""), base);
-        }
+        if (n < 3) text = arena_printf(f->arena, "%s%s%s", text, n > 0 ? ", " : "", base);
         n++;
     }
-    if (n > 3) strcat(text, ", ...");
-    return n >= 2 ? arena_strdup(f->arena, text) : NULL;
+    if (n > 3) text = arena_printf(f->arena, "%s, ...", text);
+    return n >= 2 ? text : NULL;
 }
 
 /* ---- when nothing fits ---- */
