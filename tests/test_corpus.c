@@ -185,6 +185,7 @@ int main(void) {
     print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
     rng = rng_stream(seed, RNG_TEST, 9, 9);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_images), cmocka_unit_test(test_idx),
-                                       cmocka_unit_test(test_h5), cmocka_unit_test(test_yaml), cmocka_unit_test(test_class_names)};
+                                       cmocka_unit_test(test_h5), cmocka_unit_test(test_yaml),
+                                       cmocka_unit_test(test_class_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -608,7 +608,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_path_words),
         TEST(test_affixes),
-        TEST(test_two_folders), TEST(test_namesakes),
+        TEST(test_two_folders),
+        TEST(test_namesakes),
         TEST(test_splits_by_folders),
         TEST(test_one_folder),
         TEST(test_twins),

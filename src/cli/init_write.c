@@ -50,10 +50,11 @@ static const char *printable(const char *text, Arena *arena) {
 static void write_head(const Writer *w, const InitFiles *f, const InitChoice *c) {
     Arena *a = w->arena;
     fprintf(w->out, "# Written by `sandglass init` for the pictures in\n#   %s\n", printable(f->root, a));
-    fprintf(w->out, "# Every line may be changed; what stands behind # says why it is as it is.\n"
-                    "#   sandglass check FILE      reads every picture and says what is wrong; --preview DIR shows some\n"
-                    "#   sandglass inspect FILE    shows the network; --kinds all that could stand here\n"
-                    "#   sandglass train FILE      trains; Ctrl-C stops, --resume goes on\n\n");
+    fprintf(w->out,
+            "# Every line may be changed; what stands behind # says why it is as it is.\n"
+            "#   sandglass check FILE      reads every picture and says what is wrong; --preview DIR shows some\n"
+            "#   sandglass inspect FILE    shows the network; --kinds all that could stand here\n"
+            "#   sandglass train FILE      trains; Ctrl-C stops, --resume goes on\n\n");
     line(w, arena_printf(a, "name: %s", scout_quoted(f->name, a)),
          arena_printf(a, "results go to runs/%s", printable(f->name, a)));
     bool masks = c->task == TASK_SEGMENTATION;
@@ -283,8 +284,7 @@ static const char *rare_classes(const Classes *k, Arena *arena) {
 static void write_augment(const Writer *w, const Contents *c, const InitChoice *choice) {
     Arena *a = w->arena;
     line(w, "  augment:", "random changes of the training pictures, new ones each epoch");
-    if (choice->crop[0])
-        line(w, "    - crop:", "a rectangle out of each; evaluation sees whole pictures");
+    if (choice->crop[0]) line(w, "    - crop:", "a rectangle out of each; evaluation sees whole pictures");
     if (choice->crop[0])
         line(w, arena_printf(a, "        size: [%d, %d]", choice->crop[0], choice->crop[1]), "height, width");
     if (choice->crop[0] && choice->balanced)
