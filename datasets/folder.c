@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { MAX_SOURCES = 16 }; /* files a sample's picture may come from */
@@ -70,6 +71,7 @@ static const FindingKind unreadable = {"unreadable", true, "samples", "cannot be
                          no_mask = {"mask_missing", true, "pictures", "have no mask"},
                          no_partner = {"channel_missing", true, "pictures", "lack a file of theirs"},
                          many_masks = {"mask_ambiguous", true, "pictures", "could have several masks"},
+                         jpeg_mask = {"mask_jpeg", true, "masks", "are JPEG files under another name"},
                          other_size = {"mask_size", true, "masks", "are not of their picture's size"},
                          other_size_exif = {"mask_size_exif", true, "masks",
                                             "lie as their pictures would without their EXIF orientation"},
@@ -395,6 +397,13 @@ static Err read_image_header(const Dataset *d, const Pair *pair, ImageInfo *out,
     return OK;
 }
 
+/* One whose name says so is refused when its values are read, with what they are; of one that is called a.png nobody
+ * would notice that its values are no longer those that were saved. */
+static bool is_hidden_jpeg(const char *path, const ImageInfo *info) {
+    const char *dot = strrchr(path, '.');
+    return info->jpeg && dot != NULL && strcasecmp(dot, ".jpg") != 0 && strcasecmp(dot, ".jpeg") != 0;
+}
+
 /* The headers of a pair, and what is wrong with it, if anything: *kind says what sort of thing. */
 static Err read_pair(const Dataset *d, const Pair *pair, Headers *h, const FindingKind **kind, Error *err) {
     *h = (Headers){0};
@@ -402,6 +411,13 @@ static Err read_pair(const Dataset *d, const Pair *pair, Headers *h, const Findi
     TRY(read_image_header(d, pair, &h->image, err));
     if (pair->mask == NULL) return OK;
     TRY(image_info(pair->mask, &h->mask, err));
+    if (is_hidden_jpeg(pair->mask, &h->mask)) {
+        *kind = &jpeg_mask;
+        return err_set(err, ERR_DATA,
+                       "%s: is a JPEG file, whatever its name says; JPEG invents values between the classes: save "
+                       "masks as PNG, from where they were made",
+                       pair->mask);
+    }
     if (h->image.width == h->mask.width && h->image.height == h->mask.height) return OK;
     bool turned = h->image.width == h->mask.height && h->image.height == h->mask.width && h->image.orientation >= 5 &&
                   h->mask.orientation < 5;

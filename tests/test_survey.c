@@ -126,6 +126,19 @@ static void test_jpeg_masks(void **state) {
     assert_non_null(strstr(text, "save masks as PNG\n"));
 }
 
+/* A JPEG file that is called a.png gives it away by its first bytes alone: its values may all be classes. */
+static void test_hidden_jpeg(void **state) {
+    put_pair("0", sound);
+    put_image("im/1.png", 16, 16);
+    Image mask = pattern_image(16, 16, 1, 8);
+    memset(mask.data, 1, 256);
+    save_image(folder_file(&dir, "1.jpg"), &mask);
+    image_free(&mask);
+    assert_int_equal(rename(folder_file(&dir, "1.jpg"), folder_file(&dir, "ma/1.png")), 0);
+    expect(TWO_CLASSES, "error: DIR/ma/1.png: is a JPEG file, whatever its name says; JPEG invents values between the "
+                        "classes: save masks as PNG, from where they were made\n");
+}
+
 static void put_colors(const char *name, const uint8_t rgb[24]) {
     Image image = {.width = 4, .height = 2, .channels = 3, .depth = 8, .u8 = (uint8_t *)rgb};
     save_image(folder_file(&dir, name), &image);
@@ -297,8 +310,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_sound), TEST(test_values),     TEST(test_jpeg_masks), TEST(test_colors),        TEST(test_pairs),
-        TEST(test_exif),  TEST(test_poor_masks), TEST(test_duplicates), TEST(test_shared_folder), TEST(test_stop),
+        TEST(test_sound),      TEST(test_values),        TEST(test_jpeg_masks), TEST(test_hidden_jpeg),
+        TEST(test_colors),     TEST(test_pairs),         TEST(test_exif),       TEST(test_poor_masks),
+        TEST(test_duplicates), TEST(test_shared_folder), TEST(test_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
