@@ -17,6 +17,8 @@ enum {
     MAX_EPOCHS = 300,
     EVALUATIONS = 20
 };
+static const double unbalanced = 10; /* from this ratio of pixels on, classes are weighted */
+
 static int smaller(int a, int b) {
     return a < b ? a : b;
 }
@@ -81,7 +83,7 @@ static void choose_balance(InitChoice *out, const Classes *classes) {
     }
     if (most == 0) return;
     out->imbalance = (double)most / (double)least;
-    out->balanced = out->imbalance >= INIT_UNBALANCED;
+    out->balanced = out->imbalance >= unbalanced;
 }
 
 void init_choose(InitChoice *out, const Layout *layout, const Contents *contents) {
