@@ -13,6 +13,9 @@
 #define LLVMFuzzerTestOneInput fuzz_yaml
 #include "fuzz_yaml.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_class_names
+#include "fuzz_class_names.c"
+#undef LLVMFuzzerTestOneInput
 
 #include "data_files.h"
 
@@ -169,6 +172,12 @@ static void test_yaml(void **state) {
     assert_true(n_files >= 30);
 }
 
+static void test_class_names(void **state) {
+    n_files = 0;
+    feed_folder(TESTS_DIR "/corpus/class_names", fuzz_class_names);
+    assert_true(n_files >= 5);
+}
+
 int main(void) {
     const char *given = getenv("SANDGLASS_TEST_SEED"), *rounds = getenv("SANDGLASS_FUZZ_ROUNDS");
     uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
@@ -176,6 +185,7 @@ int main(void) {
     print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
     rng = rng_stream(seed, RNG_TEST, 9, 9);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_images), cmocka_unit_test(test_idx),
-                                       cmocka_unit_test(test_h5), cmocka_unit_test(test_yaml)};
+                                       cmocka_unit_test(test_h5), cmocka_unit_test(test_yaml),
+                                       cmocka_unit_test(test_class_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

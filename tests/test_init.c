@@ -307,6 +307,31 @@ static void test_classes_in_folders(void **state) {
     run_well(s, arena_printf(s->arena, "%s --task reconstruction", init));
 }
 
+/* A sample says that it is one, in the report and in the config. */
+static void test_sample(void **state) {
+    Scratch *s = *state;
+    put_pairs(s, "images/%d", "masks/%d", 0, 12, png, (Coding){0});
+    run_well(s, arena_printf(s->arena, "init '%s/data' --out my.yaml --sample 5", s->folder));
+    expect_in(text_of(s, "away/OUT"), "read an even sample of 4 of 12: a class that is rare may be missing");
+    expect_in(text_of(s, "away/my.yaml"), "in 4 of 4 masks");
+    expect_in(text_of(s, "away/my.yaml"), "of an even sample of the training pictures");
+    run_well(s, "check my.yaml");
+}
+
+/* What cannot be written leaves nothing behind. */
+static void test_nothing_left_after_a_failure(void **state) {
+    Scratch *s = *state;
+    put_pairs(s, "images/%d", "masks/%d", 0, 8, png, (Coding){0});
+    put_picture(s, "images/lonely", 0, png);
+    put_picture(s, "images/a\tb", 0, png); /* with its mask it has to be in a list, which cannot say it */
+    put_mask(s, "masks/a\tb", 0, (Coding){0}, png);
+    assert_int_equal(run(s, arena_printf(s->arena, "init '%s/data' --out my.yaml", s->folder)), 1);
+    expect_in(text_of(s, "away/ERR"), "a name with a tab or a line break cannot be listed");
+    assert_false(scratch_exists(s, "away/my.yaml"));
+    assert_false(scratch_exists(s, "away/my.train.txt"));
+    assert_false(scratch_exists(s, "away/my.val.txt"));
+}
+
 /* Too few to set any aside. */
 static void test_two_pairs(void **state) {
     Scratch *s = *state;
@@ -321,6 +346,7 @@ static void test_memory_and_crops(void **state) {
     Image image = pattern_image(700, 600, 3, 8), mask;
     assert_int_equal(image_new(&mask, 700, 600, 1, 8, NULL), OK);
     memset(mask.u8, 1, 700 * 300);
+    memset(mask.u8 + 700 * 590, 2, 700 * 10);
     for (int i = 0; i < 8; i++) {
         save_image(place(s, arena_printf(s->arena, "images/%d.png", i)), &image);
         save_image(place(s, arena_printf(s->arena, "masks/%d.png", i)), &mask);
@@ -330,7 +356,9 @@ static void test_memory_and_crops(void **state) {
     const char *init = arena_printf(s->arena, "init '%s/data' --out my.yaml --force --json", s->folder);
     run_well(s, init);
     expect_in(text_of(s, "away/OUT"), "\"crop\":[384,384],\"batch_size\":2,");
-    expect_in(text_of(s, "away/my.yaml"), "- crop: {size: [384, 384]}");
+    expect_in(text_of(s, "away/my.yaml"), "        size: [384, 384] ");
+    expect_in(text_of(s, "away/my.yaml"), "        classes: [class_2] ");
+    expect_in(text_of(s, "away/my.yaml"), "class_weights: median_frequency");
     run_well(s, arena_printf(s->arena, "%s --memory 0.01", init));
     expect_in(text_of(s, "away/OUT"), "\"crop\":[384,384],\"batch_size\":1,");
     run_well(s, "train my.yaml --set train.epochs=1 --set model.params.width=2 --set model.params.depth=2");
@@ -392,6 +420,8 @@ int main(void) {
         TEST(test_pictures_alone),
         TEST(test_classes_in_folders),
         TEST(test_two_pairs),
+        TEST(test_sample),
+        TEST(test_nothing_left_after_a_failure),
         TEST(test_memory_and_crops),
         TEST(test_nothing_is_written_over),
         TEST(test_repeats),

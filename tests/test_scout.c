@@ -200,6 +200,15 @@ static void test_two_folders(void **state) {
     expect_left_out(1, "masks/8.png", "is the mask of no picture");
 }
 
+static void test_namesakes(void **state) {
+    put_pairs("images", "masks", 0, 3, three);
+    put_picture("images/1.jpg", 4, 4, 3, 8);
+    find(WANTED_ANY);
+    assert_int_equal(layout_count(&layout), 2);
+    expect_left_out(0, "images/1.jpg", "has the name of another picture, so whose the mask is cannot be told");
+    assert_string_equal(layout.left_out[1].path, "images/1.png");
+}
+
 static void test_splits_by_folders(void **state) {
     static const char *const pairs[][4] = {
         {"train/images", "train/masks", "val/images", "val/masks"},
@@ -600,6 +609,7 @@ int main(void) {
         TEST(test_path_words),
         TEST(test_affixes),
         TEST(test_two_folders),
+        TEST(test_namesakes),
         TEST(test_splits_by_folders),
         TEST(test_one_folder),
         TEST(test_twins),

@@ -117,11 +117,6 @@ static Err name_lists(InitFiles *f, const Layout *layout, bool force, Arena *are
 
 /* ---- writing ---- */
 
-static void remove_lists(const InitFiles *f) {
-    for (int i = 0; i < SCOUT_MAX_SPLITS; i++)
-        if (f->lists[i]) unlink(f->lists[i]);
-}
-
 /* Open every split as training would: what was written has to say what was found. */
 static Err try_config(const InitFiles *f, const Layout *layout, const char *text, Arena *arena, Error *err) {
     Experiment experiment;
@@ -138,18 +133,21 @@ static Err try_config(const InitFiles *f, const Layout *layout, const char *text
     return OK;
 }
 
-/* Lists first, then the config that names them, in one piece each. Nothing new stays behind after a failure. */
+/* Lists first, then the config that names them, in one piece each. A failure leaves no file that was not there. */
 static Err write_files(const InitFiles *f, const Layout *layout, const char *text, Arena *arena, Error *err) {
     Err code = OK;
+    bool made[SCOUT_MAX_SPLITS] = {false};
     for (int i = 0; i < layout->n_splits && code == OK; i++) {
         const char *list;
         if (!f->lists[i]) continue;
+        made[i] = access(f->lists[i], F_OK) != 0;
         code = init_write_list(&list, f, &layout->splits[i], arena, err);
         if (code == OK) code = file_replace(f->lists[i], list, strlen(list), err);
     }
     if (code == OK) code = try_config(f, layout, text, arena, err);
     if (code == OK) code = file_replace(f->out, text, strlen(text), err);
-    if (code != OK) remove_lists(f);
+    for (int i = 0; code != OK && i < layout->n_splits; i++)
+        if (made[i]) unlink(f->lists[i]);
     return code;
 }
 

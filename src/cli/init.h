@@ -5,6 +5,9 @@
 #include "base/json.h"
 #include "data/scout.h"
 
+/* From this ratio of pixels to those of the most common class on a class is rare. */
+enum { INIT_UNBALANCED = 10 };
+
 /* The file names a config consists of. */
 typedef struct InitFiles {
     const char *folder; /* the pictures', as given */

@@ -17,8 +17,6 @@ enum {
     MAX_EPOCHS = 300,
     EVALUATIONS = 20
 };
-static const double unbalanced = 10; /* from this ratio of pixels on, classes are weighted */
-
 static int smaller(int a, int b) {
     return a < b ? a : b;
 }
@@ -83,7 +81,7 @@ static void choose_balance(InitChoice *out, const Classes *classes) {
     }
     if (most == 0) return;
     out->imbalance = (double)most / (double)least;
-    out->balanced = out->imbalance >= unbalanced;
+    out->balanced = out->imbalance >= INIT_UNBALANCED;
 }
 
 void init_choose(InitChoice *out, const Layout *layout, const Contents *contents) {

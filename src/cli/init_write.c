@@ -50,10 +50,11 @@ static const char *printable(const char *text, Arena *arena) {
 static void write_head(const Writer *w, const InitFiles *f, const InitChoice *c) {
     Arena *a = w->arena;
     fprintf(w->out, "# Written by `sandglass init` for the pictures in\n#   %s\n", printable(f->root, a));
-    fprintf(w->out, "# Every line may be changed; what stands behind # says why it is as it is.\n"
-                    "#   sandglass check FILE      reads every picture and says what is wrong\n"
-                    "#   sandglass inspect FILE    shows the network; --kinds all that could stand here\n"
-                    "#   sandglass train FILE      trains; Ctrl-C stops, --resume goes on\n\n");
+    fprintf(w->out,
+            "# Every line may be changed; what stands behind # says why it is as it is.\n"
+            "#   sandglass check FILE      reads every picture and says what is wrong; --preview DIR shows some\n"
+            "#   sandglass inspect FILE    shows the network; --kinds all that could stand here\n"
+            "#   sandglass train FILE      trains; Ctrl-C stops, --resume goes on\n\n");
     line(w, arena_printf(a, "name: %s", scout_quoted(f->name, a)),
          arena_printf(a, "results go to runs/%s", printable(f->name, a)));
     bool masks = c->task == TASK_SEGMENTATION;
@@ -266,12 +267,29 @@ static void write_data(const Writer *w, const InitFiles *f, const Layout *layout
 
 /* ---- training ---- */
 
+/* "[pole, sign]": the classes with so few pixels that a crop seldom shows them. */
+static const char *rare_classes(const Classes *k, Arena *arena) {
+    const char *text = "";
+    int64_t most = 0;
+    for (int i = 0; i < k->n; i++)
+        if (!k->of[i].ignored && k->of[i].pixels > most) most = k->of[i].pixels;
+    for (int i = 0; i < k->n; i++) {
+        const ScoutClass *c = &k->of[i];
+        if (c->ignored || c->pixels == 0 || c->pixels * INIT_UNBALANCED > most) continue;
+        text = arena_printf(arena, "%s%s%s", text, *text ? ", " : "", scout_quoted(c->name, arena));
+    }
+    return arena_printf(arena, "[%s]", text);
+}
+
 static void write_augment(const Writer *w, const Contents *c, const InitChoice *choice) {
     Arena *a = w->arena;
     line(w, "  augment:", "random changes of the training pictures, new ones each epoch");
+    if (choice->crop[0]) line(w, "    - crop:", "a rectangle out of each; evaluation sees whole pictures");
     if (choice->crop[0])
-        line(w, arena_printf(a, "    - crop: {size: [%d, %d]}", choice->crop[0], choice->crop[1]),
-             "height, width; evaluation sees whole pictures");
+        line(w, arena_printf(a, "        size: [%d, %d]", choice->crop[0], choice->crop[1]), "height, width");
+    if (choice->crop[0] && choice->balanced)
+        line(w, arena_printf(a, "        classes: %s", rare_classes(&c->classes, a)),
+             "every other one is where a rare class is");
     line(w, "    - flip: {horizontal: 0.5}", "take it out where left and right matter");
     if (choice->task == TASK_RECONSTRUCTION) return;
     bool color = c->channels >= 3;

@@ -245,6 +245,13 @@ static bool has_affix(const char *name, const char *prefix, const char *suffix, 
     return strncmp(stem, prefix, strlen(prefix)) == 0 && n >= tail && strcmp(stem + n - tail, suffix) == 0;
 }
 
+/* Whether the picture beside this one in the list, which is sorted, is called the same: a.jpg and a.png. */
+static bool has_namesake(const Match *m, int i, Arena *arena) {
+    const char *stem = name_stem(m->image_names[i], arena);
+    return (i > 0 && strcmp(name_stem(m->image_names[i - 1], arena), stem) == 0) ||
+           (i + 1 < m->n_images && strcmp(name_stem(m->image_names[i + 1], arena), stem) == 0);
+}
+
 /* The files of a match that have no partner. Other files beside the masks (Cityscapes' colours and instances) are not
  * missed. */
 static void leave_out_single(Finder *f, const Match *m) {
@@ -253,7 +260,10 @@ static void leave_out_single(Finder *f, const Match *m) {
         if (m->mask_of[i] >= 0)
             taken[m->mask_of[i]] = true;
         else
-            layout_leave_out(f->layout, tree_path(m->images->folder->path, m->image_names[i], f->arena), "has no mask",
+            layout_leave_out(f->layout, tree_path(m->images->folder->path, m->image_names[i], f->arena),
+                             has_namesake(m, i, f->arena) ? "has the name of another picture, so whose the mask is "
+                                                            "cannot be told"
+                                                          : "has no mask",
                              f->arena);
     }
     for (int i = 0; i < m->n_masks; i++)
@@ -504,20 +514,23 @@ static const char *describe_others(const Tree *tree, Arena *arena) {
     return text;
 }
 
-static bool holds_tiff(const Tree *tree) {
+static bool holds(const Tree *tree, const char *const *tails) {
     for (int i = 0; i < tree->n; i++)
         for (int k = 0; k < tree->folders[i].n_others; k++)
-            if (ends_in(tree->folders[i].others[k], ".tif") || ends_in(tree->folders[i].others[k], ".tiff"))
-                return true;
+            for (int t = 0; tails[t]; t++)
+                if (ends_in(tree->folders[i].others[k], tails[t])) return true;
     return false;
 }
 
 static Err no_pictures(const Tree *tree, Arena *arena, Error *err) {
+    static const char *const tiff[] = {".tif", ".tiff", NULL}, *const idx[] = {"-ubyte", "-ubyte.gz", NULL};
+    const char *cure = holds(tree, tiff)  ? "; convert TIFF to PNG, which holds 16 bit too"
+                       : holds(tree, idx) ? "; configs/data/mnist.yaml shows how IDX files are used"
+                                          : "";
     if (tree->n_others == 0) return err_set(err, ERR_DATA, "%s: holds no files", tree->root);
     return err_set(err, ERR_DATA,
                    "%s: holds no pictures that can be read (.png .jpg .bmp .tga .ppm .pgm .gif .psd), but %s%s",
-                   tree->root, describe_others(tree, arena),
-                   holds_tiff(tree) ? "; convert TIFF to PNG, which holds 16 bit too" : "");
+                   tree->root, describe_others(tree, arena), cure);
 }
 
 /* "12 in images (a.png ...), 8 in x/labels (b.png ...)" */
