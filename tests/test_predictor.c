@@ -1,5 +1,6 @@
 /* test_predictor.c - networks on pictures of any size: whole and in tiles, flips and scales, what memory allows. The
  * networks are trained for an epoch; how good they are does not matter. */
+#include "base/softmax.h"
 #include "scratch.h"
 #include "train/predictor.h"
 #include "train/trainer.h"
@@ -306,11 +307,12 @@ static void test_kept_programs(void **state) {
 
 /* ---- flips and scales ---- */
 
+/* In place, as results of a network become probabilities; the places are more than one stretch and no multiple. */
 static void test_softmax(void **state) {
     enum { N = 2, C = 5, S = 1037 };
     float *values = malloc(N * C * S * sizeof *values), *copy = malloc(N * C * S * sizeof *copy);
     for (int i = 0; i < N * C * S; i++) copy[i] = values[i] = (float)(40 * sin(i * 1.7) + (i % 7 == 0 ? 60 : 0));
-    softmax_planes(N, C, S, values);
+    softmax_planes(N, C, S, values, values);
     for (int n = 0; n < N; n++)
         for (int i = 0; i < S; i++) {
             double most = -INFINITY, sum = 0;

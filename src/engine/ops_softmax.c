@@ -1,16 +1,13 @@
 /* ops_softmax.c - dst[c] = exp(src[c]) / sum over c' of exp(src[c']), along one axis.
  *
  * Where the axis is the last one (dense layers), oneDNN does it. Over the channels of pictures 2.6 has a reference
- * implementation only, some fifty times slower than the memory it touches; there it is our own pass, over stretches of
- * neighbouring places that stay in the first cache.
+ * implementation only, some fifty times slower than the memory it touches; there it is our own pass (base/softmax.h).
  */
 #include "engine/internal.h"
 
-#include "base/vmath.h"
+#include "base/softmax.h"
 
 /* ---- over the channels of places that lie side by side ---- */
-
-enum { STRETCH = 256 }; /* places at a time */
 
 /* Outer blocks of channels x places. */
 typedef struct Extent {
@@ -29,67 +26,13 @@ static Extent extent_of(Shape shape, int axis) {
     return e;
 }
 
-/* n <= STRETCH neighbouring places; rows of channels are `stride` apart. src and dst may be the same. */
-VECTOR_CLONES
-static void softmax_stretch(int n, int64_t channels, int64_t stride, const float *src, float *dst) {
-    float top[STRETCH], total[STRETCH];
-    for (int i = 0; i < n; i++) top[i] = src[i];
-    for (int64_t c = 1; c < channels; c++) {
-        const float *row = src + c * stride;
-#pragma omp simd
-        for (int i = 0; i < n; i++) top[i] = row[i] > top[i] ? row[i] : top[i];
-    }
-    for (int i = 0; i < n; i++) total[i] = 0;
-    for (int64_t c = 0; c < channels; c++) {
-        const float *from = src + c * stride;
-        float *to = dst + c * stride;
-#pragma omp simd
-        for (int i = 0; i < n; i++) {
-            to[i] = vm_exp_downf(from[i] - top[i]);
-            total[i] += to[i];
-        }
-    }
-    for (int i = 0; i < n; i++) total[i] = 1.0f / total[i];
-    for (int64_t c = 0; c < channels; c++) {
-        float *to = dst + c * stride;
-#pragma omp simd
-        for (int i = 0; i < n; i++) to[i] *= total[i];
-    }
-}
-
-/* diff_src[c] = dst[c] (diff_dst[c] - sum over c' of dst[c'] diff_dst[c']). */
-VECTOR_CLONES
-static void gradient_stretch(int n, int64_t channels, int64_t stride, const float *dst, const float *diff_dst,
-                             float *diff_src) {
-    float sum[STRETCH] = {0};
-    for (int64_t c = 0; c < channels; c++) {
-        const float *y = dst + c * stride, *d = diff_dst + c * stride;
-#pragma omp simd
-        for (int i = 0; i < n; i++) sum[i] += y[i] * d[i];
-    }
-    for (int64_t c = 0; c < channels; c++) {
-        const float *y = dst + c * stride, *d = diff_dst + c * stride;
-        float *to = diff_src + c * stride;
-#pragma omp simd
-        for (int i = 0; i < n; i++) to[i] = y[i] * (d[i] - sum[i]);
-    }
-}
-
 static void run_places(const NativeCall *call) {
     const Extent *e = call->params;
-    const int64_t stretches = (e->places + STRETCH - 1) / STRETCH;
-#pragma omp parallel for collapse(2) schedule(static)
-    for (int64_t o = 0; o < e->outer; o++)
-        for (int64_t s = 0; s < stretches; s++) {
-            const int64_t first = s * STRETCH, at = o * e->channels * e->places + first;
-            const int n = (int)(e->places - first < STRETCH ? e->places - first : STRETCH);
-            const float *src = (const float *)call->src[0].data + at;
-            float *dst = (float *)call->dst[0].data + at;
-            if (call->n_src == 1)
-                softmax_stretch(n, e->channels, e->places, src, dst);
-            else
-                gradient_stretch(n, e->channels, e->places, src, (const float *)call->src[1].data + at, dst);
-        }
+    if (call->n_src == 1)
+        softmax_planes(e->outer, e->channels, e->places, call->src[0].data, call->dst[0].data);
+    else
+        softmax_planes_backward(e->outer, e->channels, e->places, call->src[0].data, call->src[1].data,
+                                call->dst[0].data);
 }
 
 static Tensor *record_over_places(Build *b, int axis, Tensor *src) {

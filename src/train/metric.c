@@ -33,11 +33,10 @@ void confusion_clear(Confusion *c) {
     c->ignored = c->top = 0;
 }
 
-/* The first channel with the largest score, for n neighbouring places; channels are `stride` apart. */
+/* The first channel with the largest score, and that score, for n neighbouring places; channels are `stride` apart. */
 VECTOR_CLONES
-static void argmax_block(int n, int64_t channels, int64_t stride, const float *restrict scores,
-                         int32_t *restrict best) {
-    float top[BLOCK];
+static void argmax_block(int n, int64_t channels, int64_t stride, const float *restrict scores, int32_t *restrict best,
+                         float *restrict top) {
     for (int i = 0; i < n; i++) {
         top[i] = scores[i];
         best[i] = 0;
@@ -53,13 +52,20 @@ static void argmax_block(int n, int64_t channels, int64_t stride, const float *r
     }
 }
 
-void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_t *classes) {
+void scores_best(int64_t channels, int64_t places, int64_t stride, const float *scores, uint8_t *classes,
+                 float *values) {
     int32_t best[BLOCK];
+    float top[BLOCK];
     for (int64_t first = 0; first < places; first += BLOCK) {
         int count = (int)(places - first < BLOCK ? places - first : BLOCK);
-        argmax_block(count, channels, places, scores + first, best);
-        for (int i = 0; i < count; i++) classes[first + i] = (uint8_t)best[i];
+        argmax_block(count, channels, stride, scores + first, best, top);
+        for (int i = 0; classes && i < count; i++) classes[first + i] = (uint8_t)best[i];
+        if (values) memcpy(values + first, top, (size_t)count * sizeof *top);
     }
+}
+
+void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_t *classes) {
+    scores_best(channels, places, places, scores, classes, NULL);
 }
 
 Err confusion_add_mask(Confusion *c, int height, int width, const uint8_t *predicted, const uint8_t *target,
@@ -87,7 +93,8 @@ Err confusion_add_label(Confusion *c, const float *scores, int32_t label, Error 
     if (!ignored && (label < 0 || label >= c->n))
         return err_set(err, ERR_DATA, "label %d is no class (0..%d) and not ignored", label, c->n - 1);
     int32_t best = 0;
-    argmax_block(1, c->n, 1, scores, &best);
+    float top;
+    argmax_block(1, c->n, 1, scores, &best, &top);
     c->count[(int64_t)(ignored ? c->n : label) * c->n + best]++;
     c->ignored += ignored;
     if (ignored) return OK;

@@ -18,6 +18,9 @@ enum { TOP_CLASSES = 5 };
 
 /* Predicted class at each place: argmax over C of scores C,S, the first of equals. channels at most 256. */
 void scores_argmax(int64_t channels, int64_t places, const float *scores, uint8_t *classes);
+/* The same where channels lie `stride` floats apart, and the scores themselves; classes or values may be NULL. */
+void scores_best(int64_t channels, int64_t places, int64_t stride, const float *scores, uint8_t *classes,
+                 float *values);
 
 Err confusion_new(Confusion *out, int n_classes, Error *err);
 void confusion_free(Confusion *c);

@@ -2,6 +2,8 @@
  * grows with the area. */
 #include "train/predictor.h"
 
+#include "train/metric.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,21 +330,6 @@ Err predictor_classify(Predictor *p, const Image *image, const float **values, i
 }
 
 void tile_block_best(const TileBlock *block, int row, uint8_t *classes, float *values) {
-    enum { PLACES = 512 };
-    const float *from = block->values + row * block->row_stride;
-    for (int x = 0; x < block->width; x += PLACES) {
-        int n = block->width - x < PLACES ? block->width - x : PLACES;
-        float best[PLACES];
-        int32_t which[PLACES] = {0};
-        memcpy(best, from + x, (size_t)n * sizeof *best);
-        for (int c = 1; c < block->channels; c++) {
-            const float *plane = from + c * block->plane_stride + x;
-            for (int i = 0; i < n; i++) {
-                which[i] = plane[i] > best[i] ? c : which[i];
-                best[i] = plane[i] > best[i] ? plane[i] : best[i];
-            }
-        }
-        for (int i = 0; classes && i < n; i++) classes[x + i] = (uint8_t)which[i];
-        if (values) memcpy(values + x, best, (size_t)n * sizeof *best);
-    }
+    scores_best(block->channels, block->width, block->plane_stride, block->values + row * block->row_stride, classes,
+                values);
 }

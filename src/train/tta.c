@@ -1,7 +1,7 @@
 /* tta.c - see tta.h. */
 #include "train/tta.h"
 
-#include "base/vmath.h"
+#include "base/softmax.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -80,39 +80,6 @@ void tta_free(Tta *tta) {
 
 /* ---- arithmetic over planes ---- */
 
-enum { SOFTMAX_BLOCK = 512 };
-
-/* Places first .. first + n of planes that are `places` apart. */
-VECTOR_CLONES static void softmax_block(int64_t channels, int64_t places, int n, float *values) {
-    float most[SOFTMAX_BLOCK], sum[SOFTMAX_BLOCK];
-    for (int i = 0; i < n; i++) {
-        most[i] = values[i];
-        sum[i] = 0;
-    }
-    for (int64_t c = 1; c < channels; c++)
-        for (int i = 0; i < n; i++) most[i] = values[c * places + i] > most[i] ? values[c * places + i] : most[i];
-    for (int64_t c = 0; c < channels; c++) {
-        float *plane = values + c * places;
-        for (int i = 0; i < n; i++) {
-            plane[i] = vm_expf(plane[i] - most[i]);
-            sum[i] += plane[i];
-        }
-    }
-    for (int i = 0; i < n; i++) sum[i] = 1 / sum[i];
-    for (int64_t c = 0; c < channels; c++)
-        for (int i = 0; i < n; i++) values[c * places + i] *= sum[i];
-}
-
-void softmax_planes(int64_t n, int64_t channels, int64_t places, float *values) {
-    int64_t blocks = (places + SOFTMAX_BLOCK - 1) / SOFTMAX_BLOCK;
-#pragma omp parallel for
-    for (int64_t k = 0; k < n * blocks; k++) {
-        int64_t first = k % blocks * SOFTMAX_BLOCK, left = places - first;
-        softmax_block(channels, places, (int)(left < SOFTMAX_BLOCK ? left : SOFTMAX_BLOCK),
-                      values + k / blocks * channels * places + first);
-    }
-}
-
 static void mirror_planes(int64_t n_planes, int64_t height, int64_t width, const float *src, float *dst) {
     for (int64_t row = 0; row < n_planes * height; row++)
         for (int64_t x = 0; x < width; x++) dst[row * width + x] = src[row * width + width - 1 - x];
@@ -166,7 +133,7 @@ static Err run_view(Tta *t, Work *w, int64_t height, int64_t width, bool mirrore
         mirror_planes(n_planes, height, width, values, t->back.values);
     else
         memcpy(t->back.values, values, floats * sizeof *values);
-    if (t->softmax) softmax_planes(shape.dim[0], shape.dim[1], places, t->back.values);
+    if (t->softmax) softmax_planes(shape.dim[0], shape.dim[1], places, t->back.values, t->back.values);
     if (resized) {
         shape.dim[2] = w->height;
         shape.dim[3] = w->width;

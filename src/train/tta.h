@@ -31,7 +31,4 @@ int tta_views(const TtaSpec *spec);
 Err tta_run(Tta *tta, int64_t n, int64_t channels, int64_t height, int64_t width, const float *input,
             const float **output, Shape *shape, Error *err);
 
-/* Softmax over axis 1: values n,channels,places in place. */
-void softmax_planes(int64_t n, int64_t channels, int64_t places, float *values);
-
 #endif
