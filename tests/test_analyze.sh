@@ -2,34 +2,11 @@
 # sandglass analyze pca, scatter and probe on pictures of two kinds that a script makes: files, JSON, figures, messages.
 #   test_analyze.sh SANDGLASS JSON_CHECK
 set -u
-SANDGLASS=$(realpath "$1")
-JSON_CHECK=$(realpath "$2")
-work=$(mktemp -d "${TMPDIR:-/tmp}/sandglass-analyze-XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-unset SANDGLASS_DATA
+. "$(dirname "$0")/program.sh" analyze "$1" "$2"
 export OMP_NUM_THREADS=2
-failures=0
 
-fail() {
-    echo "FAILED: $*"
-    sed 's/^/    /' out err 2>/dev/null | tail -n 20
-    failures=$((failures + 1))
-}
-# run CODE ARGS...: run the program, expect the exit code; stdout in out, stderr in err.
-run() {
-    local wanted=$1 code
-    shift
-    "$SANDGLASS" "$@" >out 2>err
-    code=$?
-    [ $code -eq "$wanted" ] || fail "sandglass $*: exit code $code, expected $wanted"
-}
-in_out() { grep -qF -- "$1" out || fail "stdout lacks: $1"; }
 # The last line of err is exactly this text: progress may be above it.
 err_is() { [ "$(tail -n 1 err)" = "$1" ] || fail "stderr does not end with: $1"; }
-json_has() { "$JSON_CHECK" out "$@" >/dev/null 2>checked || fail "$(cat checked)"; }
-value() { "$JSON_CHECK" "${2:-out}" "$1"; }
-json_is() { [ "$(value "$1")" = "$2" ] || fail "$1 is $(value "$1"), not $2"; }
 
 # IDX files: pictures of 8x8 with a bright bar, upright (class 0) or level (class 1), at a place and of a strength that
 # differ, and some noise.

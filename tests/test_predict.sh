@@ -3,34 +3,10 @@
 # them on a full disk and after Ctrl-C; and eval with the same views. Generated scenes only.
 #   test_predict.sh SANDGLASS JSON_CHECK
 set -u
-SANDGLASS=$(realpath "$1")
-JSON_CHECK=$(realpath "$2")
-work=$(mktemp -d "${TMPDIR:-/tmp}/sandglass-predict-XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-unset SANDGLASS_DATA
+. "$(dirname "$0")/program.sh" predict "$1" "$2"
 export OMP_NUM_THREADS=2
-failures=0
 
-fail() {
-    echo "FAILED: $*"
-    sed 's/^/    /' out err 2>/dev/null | tail -n 20
-    failures=$((failures + 1))
-}
-# run CODE ARGS...: run the program, expect the exit code; stdout in out, stderr in err.
-run() {
-    local wanted=$1 code
-    shift
-    "$SANDGLASS" "$@" >out 2>err
-    code=$?
-    [ $code -eq "$wanted" ] || fail "sandglass $*: exit code $code, expected $wanted"
-}
-in_out() { grep -qF -- "$1" out || fail "stdout lacks: $1"; }
-in_err() { grep -qF -- "$1" err || fail "stderr lacks: $1"; }
 err_is() { [ "$(cat err)" = "$1" ] || fail "stderr is not: $1"; }
-json_has() { "$JSON_CHECK" out "$@" >/dev/null 2>checked || fail "$(cat checked)"; }
-value() { "$JSON_CHECK" "${2:-out}" "$1"; }
-json_is() { [ "$(value "$1")" = "$2" ] || fail "$1 is $(value "$1"), not $2"; }
 # files DIR NAME...: the folder holds exactly these files.
 files() {
     local dir=$1
