@@ -162,6 +162,9 @@ static void test_by_class(void **state) {
     assert_true(r.best_value > 0);
     Evaluation e = evaluate_best(s, "run");
     assert_true(e.classes[5].iou == r.best_value);
+    int64_t counted = r.val.segmentation.ignored, pixels = 6 * 16 * 16;
+    for (int i = 0; i < 36; i++) counted += r.val.confusion[i];
+    assert_int_equal(counted, pixels);
     TrainResult other;
     CHECK(train(s, &(Call){config, "other", SETS("train.best=iou:0")}, &other));
     assert_true(other.train_loss == r.train_loss); /* it only chooses */
@@ -174,6 +177,8 @@ static void test_by_term(void **state) {
         "train: {epochs: 4, batch_size: 4, sample_every: 0, loss: [mse, {kind: mae, on: out, weight: 0.5}]}\n";
     TrainResult r;
     CHECK(train(s, &(Call){config, "run", SETS("train.best=loss:mae")}, &r));
+    assert_true(r.has_val && r.val.n_parts == 2);
+    assert_string_equal(r.val.parts[1].name, "mae"); /* a result holds all it points to: under ASan no freed text */
     Evaluation e = evaluate_best(s, "run");
     assert_int_equal(e.n_parts, 2);
     assert_string_equal(e.parts[1].name, "mae");

@@ -62,6 +62,15 @@ static void write_classes(const Evaluation *e, const char *const *class_names, J
     json_close(json);
 }
 
+Evaluation evaluation_copy(const Evaluation *e, Arena *arena) {
+    Evaluation copy = *e;
+    const size_t n = (size_t)e->n_classes;
+    for (int i = 0; i < e->n_parts; i++) copy.parts[i].name = arena_strdup(arena, e->parts[i].name);
+    if (e->classes) copy.classes = arena_copy(arena, e->classes, n * sizeof *e->classes);
+    if (e->confusion) copy.confusion = arena_copy(arena, e->confusion, (n + 1) * n * sizeof *e->confusion);
+    return copy;
+}
+
 void loss_parts_write_json(int n, const LossPart *parts, Json *json) {
     if (n < 2) return;
     json_open_object(json, "terms");

@@ -25,6 +25,9 @@ typedef struct Evaluation {
     double seconds;
 } Evaluation;
 
+/* The same with all that it points to in `arena`, for one whose own arena goes. */
+Evaluation evaluation_copy(const Evaluation *e, Arena *arena);
+
 /* The terms of a loss of several as a member "terms":{NAME:VALUE}; nothing for one alone. */
 void loss_parts_write_json(int n, const LossPart *parts, Json *json);
 

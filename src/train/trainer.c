@@ -322,10 +322,7 @@ static double result_train_loss(const Run *run) {
 
 /* The last scores, with their lists in the caller's arena. */
 static Evaluation copy_val(const Loop *l) {
-    Evaluation val = l->val;
-    if (!l->val_arena) return (Evaluation){0};
-    if (val.classes) val.classes = arena_copy(l->run->arena, val.classes, sizeof *val.classes * (size_t)val.n_classes);
-    return val;
+    return l->val_arena ? evaluation_copy(&l->val, l->run->arena) : (Evaluation){0};
 }
 
 static void fill_result(const Loop *l, TrainResult *out) {
