@@ -112,11 +112,12 @@ static void test_palette(void **state) {
 /* ---- a PNG writer of its own, for what ours does not write: few bits, interlacing, each filter ---- */
 
 typedef struct Raw {
-    uint8_t bytes[1 << 16];
+    uint8_t bytes[1 << 18]; /* a chunk for each of some 10,000 bytes is the most: 12 bytes more each */
     size_t n;
 } Raw;
 
 static void raw_chunk(Raw *out, const char *type, const uint8_t *data, size_t n) {
+    assert_in_range(out->n + n + 12, 0, sizeof out->bytes);
     uint8_t *p = out->bytes + out->n;
     for (int k = 0; k < 4; k++) p[k] = (uint8_t)(n >> (24 - 8 * k));
     memcpy(p + 4, type, 4);
