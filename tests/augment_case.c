@@ -69,10 +69,3 @@ void free_sample(Sample *s) {
 double image_value(const Image *image, size_t i) {
     return image->depth == 8 ? image->u8[i] : image->depth == 16 ? image->u16[i] : (double)image->f32[i];
 }
-
-uint64_t augment_seed(void) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
-    print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
-    return seed;
-}

@@ -24,6 +24,4 @@ Sample coupled_sample(int width, int height);
 void free_sample(Sample *s);
 double image_value(const Image *image, size_t i);
 
-uint64_t augment_seed(void); /* of SANDGLASS_TEST_SEED, else the process; says which */
-
 #endif

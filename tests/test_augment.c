@@ -1,6 +1,7 @@
 /* test_augment.c - augmentations: image and mask move together, masks get no new values, same stream same picture. */
 #include "augment_case.h"
 #include "data_files.h"
+#include "seed.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -451,7 +452,7 @@ static int tear_down(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
-    augment_case.seed = augment_seed();
+    augment_case.seed = test_seed();
     const struct CMUnitTest tests[] = {
         TEST(test_flip),         TEST(test_crop),       TEST(test_turn),     TEST(test_scale_range),
         TEST(test_crop_classes), TEST(test_crop_share), TEST(test_affine),   TEST(test_elastic),

@@ -3,6 +3,7 @@
 #include "augment_case.h"
 #include "data/window.h"
 #include "data_files.h"
+#include "seed.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -317,7 +318,7 @@ static int tear_down(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
-    augment_case.seed = augment_seed();
+    augment_case.seed = test_seed();
     const struct CMUnitTest tests[] = {
         TEST(test_color), TEST(test_color_by_hand), TEST(test_blur), TEST(test_noise), TEST(test_cutout),
     };

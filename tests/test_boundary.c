@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "metric_golden.h"
+#include "seed.h"
 #include "train/boundary.h"
 
 #include <math.h>
@@ -11,7 +12,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -143,10 +143,7 @@ static Maps random_maps(Rng *rng, int height, int width, int n_classes) {
 }
 
 static void matches_naive_search(void **state) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    Rng rng = rng_stream(test_seed(), RNG_TEST, 0, 0);
     const int sizes[][2] = {{1, 40}, {40, 1}, {2, 2}, {17, 33}, {24, 32}, {31, 20}, {3, 65}};
     const double tolerances[] = {0, 0.0075, 0.05, 0.1, 0.2, 1};
     enum { CLASSES = 5 };

@@ -18,6 +18,7 @@
 #undef LLVMFuzzerTestOneInput
 
 #include "data_files.h"
+#include "seed.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -179,11 +180,9 @@ static void test_class_names(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("SANDGLASS_TEST_SEED"), *rounds = getenv("SANDGLASS_FUZZ_ROUNDS");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
+    const char *rounds = getenv("SANDGLASS_FUZZ_ROUNDS");
     n_rounds = rounds != NULL ? atoi(rounds) : 200;
-    print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
-    rng = rng_stream(seed, RNG_TEST, 9, 9);
+    rng = rng_stream(test_seed(), RNG_TEST, 9, 9);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_images), cmocka_unit_test(test_idx),
                                        cmocka_unit_test(test_h5), cmocka_unit_test(test_yaml),
                                        cmocka_unit_test(test_class_names)};

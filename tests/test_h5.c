@@ -2,6 +2,7 @@
 #include "base/rng.h"
 #include "io/h5.h"
 #include "scratch.h"
+#include "seed.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -374,9 +375,7 @@ static void test_disk_full(void **state) {
  */
 static void test_killed_while_writing(void **state) {
     Scratch *s = *state;
-    unsigned seed = (unsigned)getpid();
-    print_message("seed %u\n", seed);
-    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    Rng rng = rng_stream(test_seed(), RNG_TEST, 0, 0);
     for (int round = 0; round < 25; round++) {
         int progress[2];
         assert_int_equal(pipe(progress), 0);
@@ -574,9 +573,7 @@ static void test_cycle_ends(void **state) {
 static void test_random_damage(void **state) {
     Scratch *s = *state;
     enum { ROUNDS = 300 };
-    unsigned seed = (unsigned)getpid();
-    print_message("seed %u\n", seed);
-    Rng rng = rng_stream(seed, RNG_TEST, 1, 0);
+    Rng rng = rng_stream(test_seed(), RNG_TEST, 1, 0);
     write_sample(s, "a.h5", 3);
     size_t bytes;
     uint8_t *file = scratch_read(scratch_path(s, "a.h5"), &bytes);

@@ -2,6 +2,7 @@
 #include "data_files.h"
 #include "io/png.h"
 #include "io/pnm.h"
+#include "seed.h"
 
 #include <dirent.h>
 #include <setjmp.h>
@@ -20,10 +21,7 @@
 static Folder dir;
 
 static Rng seeded(void) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
-    print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
-    return rng_stream(seed, RNG_TEST, 0, 0);
+    return rng_stream(test_seed(), RNG_TEST, 0, 0);
 }
 
 static Image load(const char *path, int channels) {

@@ -3,6 +3,7 @@
  */
 #include "base/rng.h"
 #include "runs.h"
+#include "seed.h"
 
 #include <fcntl.h>
 #include <glob.h>
@@ -108,9 +109,7 @@ static bool wait_for_writing(Scratch *s, pid_t child) {
 static void test_killed_again_and_again(void **state) {
     Scratch *s = *state;
     enum { KILLS = 12, MAX_CHECKPOINTS = 3, MAX_MICROSECONDS = 4000 };
-    unsigned seed = (unsigned)getpid();
-    print_message("seed %u\n", seed);
-    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    Rng rng = rng_stream(test_seed(), RNG_TEST, 0, 0);
     setenv("OMP_WAIT_POLICY", "passive", 1); /* the machine may be busy with other tests */
     scratch_write(scratch_path(s, "small.yaml"), config, strlen(config));
     finish(s, "whole");

@@ -3,6 +3,7 @@
  */
 #include "gradcheck.h"
 #include "layer_cases.h"
+#include "seed.h"
 #include "unpool_golden.h"
 
 #include "base/rng.h"
@@ -37,9 +38,7 @@ static int two_threads(void **state) {
 }
 
 static int set_up(void **state) {
-    const char *text = getenv("SANDGLASS_TEST_SEED");
-    if (text) seed = strtoull(text, NULL, 10);
-    fprintf(stderr, "seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
+    seed = test_seed();
     return one_thread(state);
 }
 

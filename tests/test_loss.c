@@ -4,12 +4,13 @@
 #include "train/evaluate.h"
 #include "train/loss.h"
 
+#include "seed.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -241,10 +242,7 @@ static Case random_classes(const int64_t size[3], Rng *rng, bool labels, bool we
 }
 
 static Rng test_rng(const char *name) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("%s: seed %llu\n", name, (unsigned long long)seed);
-    return rng_stream(seed, RNG_TEST, 0, 0);
+    return rng_stream(test_seed(), RNG_TEST, 0, 0);
 }
 
 static void elements_match_definition(void **state) {

@@ -5,12 +5,13 @@
 #include "io/h5.h"
 #include "train/loss.h"
 
+#include "seed.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -395,10 +396,7 @@ static Case random_case(int64_t n, int64_t c, int64_t s, Rng *rng, Arena *arena)
 }
 
 static Rng test_rng(const char *name) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("%s: seed %llu\n", name, (unsigned long long)seed);
-    return rng_stream(seed, RNG_TEST, 0, 0);
+    return rng_stream(test_seed(), RNG_TEST, 0, 0);
 }
 
 static const char *const texts[] = {

@@ -5,12 +5,13 @@
 #include "base/rng.h"
 #include "train/loss.h"
 
+#include "seed.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -165,13 +166,6 @@ static const char second_alone[] = "[{bce: {weight: 0}}, {mse: {weight: 0.3}, on
 static const char none[] = "[{bce: {weight: 0}}, {mse: {weight: 0}, on: middle}]"; /* the penalty alone */
 
 static const LossExtent extents[] = {{0, 0, 0, 0}, {H, W, H, W}, {H, W, 7, W}, {H, W, H, 5}, {H, W, 5, 3}};
-
-static uint64_t test_seed(void) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    return seed;
-}
 
 static void gradient_matches_differences(void **state) {
     uint64_t seed = test_seed();

@@ -2,12 +2,13 @@
 #include "base/rng.h"
 #include "train/evaluate.h"
 
+#include "seed.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -197,10 +198,7 @@ static void targets_that_are_no_class(void **state) {
 
 /* Against a plain loop, over sizes around the block length. */
 static void matches_plain_count(void **state) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    Rng rng = rng_stream(test_seed(), RNG_TEST, 0, 0);
     const int64_t sizes[][3] = {{1, 2, 1}, {3, 5, 255}, {2, 12, 256}, {2, 7, 257}, {1, 255, 600}};
     for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
         int64_t n = sizes[k][0], classes = sizes[k][1], s = sizes[k][2];

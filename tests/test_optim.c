@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -77,6 +76,7 @@ typedef struct GoldenStep {
 } GoldenStep;
 
 #include "optim_golden.h"
+#include "seed.h"
 
 /* As scripts/golden/make_optimizers.py has it. */
 static float made_up_gradient(float w, int i, int step) {
@@ -147,9 +147,7 @@ static void plain_step(const OptimKind *kind, const void *params, Scalar *s, dou
 }
 
 static void matches_formula(void **state) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
+    uint64_t seed = test_seed();
     static const char *const variants[][2] = {{"sgd", ""},
                                               {"sgd", "momentum=0.9"},
                                               {"sgd", "momentum=0.9 nesterov=true"},

@@ -2,6 +2,7 @@
  * signal or killed at random moments gives the bits of one that never stopped; what the unrolled network computes is
  * the stack's mean-field reconstruction; what history.jsonl says; what is refused. */
 #include "runs.h"
+#include "seed.h"
 #include "train/run.h"
 
 #include "base/rng.h"
@@ -132,10 +133,7 @@ static void finish(Scratch *s, const char *run) {
 
 static void test_kill(void **state) {
     Scratch *s = *state;
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid();
-    print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
-    Rng rng = rng_stream(seed, RNG_TEST, 1, 1);
+    Rng rng = rng_stream(test_seed(), RNG_TEST, 1, 1);
     const char *config = arena_printf(s->arena, "%s", stack);
     char *at = strstr(config, "sample_every: 0");
     memcpy(at, "  save_steps: 2", strlen("  save_steps: 2"));

@@ -5,6 +5,8 @@
 #include "train/pretrain_denoise.h"
 #include "train/rbm.h"
 
+#include "seed.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -322,9 +324,7 @@ static void test_names(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
-    print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
+    seed = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statistics),
         cmocka_unit_test(test_likelihood_rises),

@@ -4,6 +4,8 @@
 #include "base/rng.h"
 #include "engine/engine.h"
 
+#include "seed.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -254,9 +256,7 @@ static void test_threads_do_not_show(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
-    print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
+    seed = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes_of_chance),
         cmocka_unit_test(test_threads_do_not_show),

@@ -5,6 +5,8 @@
 #include "base/arena.h"
 #include "base/rng.h"
 
+#include "seed.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -206,9 +208,7 @@ static void check_blend(const TiledSpec *spec, int out_channels) {
 }
 
 static void test_blend(void **state) {
-    uint64_t seed = (uint64_t)getpid();
-    print_message("seed %llu\n", (unsigned long long)seed);
-    Rng rng = rng_stream(seed, RNG_TEST, 0, 0);
+    Rng rng = rng_stream(test_seed(), RNG_TEST, 0, 0);
     for (int trial = 0; trial < 120; trial++) {
         TiledSpec spec = {.height = 1 + (int)rng_below(&rng, 60),
                           .width = 1 + (int)rng_below(&rng, 60),

@@ -2,6 +2,7 @@
  * definitions; masks take no new values. */
 #include "data/view.h"
 #include "data_files.h"
+#include "seed.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -240,9 +241,7 @@ static void test_shrinking(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)getpid();
-    print_message("seed %llu (SANDGLASS_TEST_SEED)\n", (unsigned long long)seed);
+    seed = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_hand),
         cmocka_unit_test(test_chains),

@@ -2,6 +2,8 @@
 #include "config/search.h"
 #include "config/yaml.h"
 
+#include "seed.h"
+
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -464,9 +466,7 @@ static Node *random_tree(unsigned *seed, int depth) {
 }
 
 static void test_write_random_trees(void **state) {
-    const char *given = getenv("SANDGLASS_TEST_SEED");
-    unsigned seed = given ? (unsigned)atoi(given) : 20240711u;
-    print_message("seed %u\n", seed);
+    unsigned seed = (unsigned)test_seed();
     for (int i = 0; i < 400; i++) {
         Node *root = ARENA_NEW(arena, Node);
         root->type = NODE_MAP;
