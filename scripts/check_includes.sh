@@ -18,16 +18,17 @@ BEGIN {
     rank["config"] = rank["io"] = rank["engine"] = 2
     rank["model"] = rank["data"] = 3
     rank["layers"] = rank["datasets"] = 4
-    rank["train"] = rank["analysis"] = rank["export"] = 5
-    rank["sandglass.c"] = rank["cli"] = 6
-    rank["tests"] = 7
+    rank["train"] = rank["analysis"] = 5; rank["export"] = 6
+    rank["sandglass.c"] = rank["cli"] = 7
+    rank["tests"] = 8
     # What an area may reach when that is less than all lower ranks.
     only["model"] = "base config engine"
     only["data"] = "base config io"
     only["layers"] = "base"
     only["datasets"] = "base io"
     only["analysis"] = "base io"
-    only["train"] = only["export"] = "sandglass.h base config io engine model data"
+    only["train"] = "sandglass.h base config io engine model data"
+    only["export"] = "base config io engine model data train"
     # Single headers beyond that.
     also["layers"] = "engine/build.h model/layer.h"
     also["datasets"] = "data/dataset.h"
@@ -39,6 +40,7 @@ BEGIN {
     foreign["zlib"] = "^(datasets/idx[.]c|src/io/.*[.]c|src/train/checkpoint[_a-z]*[.]c)$"
     foreign["lapacke"] = "^src/analysis/pca[.]c$"
     foreign["lbfgs"] = "^src/analysis/probe[.]c$"
+    foreign["protobuf-c|onnx"] = "^src/export/onnx[_a-z]*[.][ch]$"
     foreign["Random123"] = "^src/base/rng[.]c$"
 }
 FNR == 1 { from = area_of(FILENAME); code = FILENAME !~ /^tests\// && FILENAME !~ /^src\/cli\// }

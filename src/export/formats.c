@@ -1,0 +1,36 @@
+/* formats.c - the formats a network can be written in, and the choice by name or suffix. */
+#include "export/export.h"
+
+#include <string.h>
+
+const ExportFormat *const export_formats[] = {NULL};
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+static const ExportFormat *by_name(const char *name, Error *err) {
+    enum { MAX_NAMES = 16 };
+    const char *names[MAX_NAMES] = {NULL};
+    for (int i = 0; export_formats[i]; i++) {
+        if (strcmp(export_formats[i]->name, name) == 0) return export_formats[i];
+        if (i < MAX_NAMES - 1) names[i] = export_formats[i]->name;
+    }
+    const char *near = nearest_name(name, names);
+    err_set(err, ERR_USAGE, "--format: unknown format '%s'%s%s%s", name, near ? ", did you mean '" : "",
+            near ? near : "", near ? "'?" : "");
+    return NULL;
+}
+
+const ExportFormat *export_find(const char *name, const char *path, Error *err) {
+    if (name) return by_name(name, err);
+    const ExportFormat *best = NULL;
+    for (int i = 0; export_formats[i]; i++) {
+        const ExportFormat *f = export_formats[i];
+        if (ends_with(path, f->suffix) && (!best || strlen(f->suffix) > strlen(best->suffix))) best = f;
+    }
+    if (best) return best;
+    err_set(err, ERR_USAGE, "--out %s: its ending names no format; --format says which", path);
+    return NULL;
+}
