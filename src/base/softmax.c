@@ -36,6 +36,34 @@ static void softmax_stretch(int n, int64_t channels, int64_t stride, const float
     }
 }
 
+/* The place with the largest score has exp(0) / total. */
+VECTOR_CLONES
+static void best_stretch(int n, int64_t channels, int64_t stride, const float *src, float *best) {
+    float top[STRETCH], total[STRETCH];
+    for (int i = 0; i < n; i++) top[i] = src[i];
+    for (int64_t c = 1; c < channels; c++) {
+        const float *row = src + c * stride;
+#pragma omp simd
+        for (int i = 0; i < n; i++) top[i] = row[i] > top[i] ? row[i] : top[i];
+    }
+    for (int i = 0; i < n; i++) total[i] = 0;
+    for (int64_t c = 0; c < channels; c++) {
+        const float *row = src + c * stride;
+#pragma omp simd
+        for (int i = 0; i < n; i++) total[i] += vm_exp_downf(row[i] - top[i]);
+    }
+    for (int i = 0; i < n; i++) best[i] = 1.0f / total[i];
+}
+
+void softmax_best(int64_t channels, int64_t places, int64_t stride, const float *src, float *best) {
+    const int64_t stretches = (places + STRETCH - 1) / STRETCH;
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < stretches; k++) {
+        const int64_t at = k * STRETCH;
+        best_stretch((int)(places - at < STRETCH ? places - at : STRETCH), channels, stride, src + at, best + at);
+    }
+}
+
 /* diff_src[c] = dst[c] (diff_dst[c] - sum over c' of dst[c'] diff_dst[c']). */
 VECTOR_CLONES
 static void gradient_stretch(int n, int64_t channels, int64_t stride, const float *dst, const float *diff_dst,

@@ -61,26 +61,33 @@ void data_repeat_edges(int64_t n_planes, int height, int width, int padded_heigh
     }
 }
 
-void data_normalize_padded(const DataConfig *config, const Image *image, int height, int width, float *dst) {
+void data_normalize_rows(const DataConfig *config, const Image *image, size_t row_bytes, int height, int width,
+                         float *dst) {
     size_t row = (size_t)width, plane = (size_t)height * row;
     int across = image->width, channels = image->channels;
+    bool closed = row_bytes == (size_t)across * (size_t)channels * (size_t)(image->depth / 8);
     for (int k = 0; k < channels; k++) {
         Channel c = channel_of(config, k, image->depth);
         float *to = dst + (size_t)k * plane;
         /* rows without a gap between them are one long row */
-        bool joined = across == width;
+        bool joined = across == width && closed;
         int n_rows = joined ? 1 : image->height, n = joined ? image->height * across : across;
         for (int y = 0; y < n_rows; y++, to += row) {
-            size_t from = (size_t)y * (size_t)across * (size_t)channels + (size_t)k;
+            const void *from = image->u8 + (size_t)y * row_bytes;
             if (image->depth == 8)
-                row_u8(image->u8 + from, n, channels, c, to);
+                row_u8((const uint8_t *)from + k, n, channels, c, to);
             else if (image->depth == 16)
-                row_u16(image->u16 + from, n, channels, c, to);
+                row_u16((const uint16_t *)from + k, n, channels, c, to);
             else
-                row_f32(image->f32 + from, n, channels, c, to);
+                row_f32((const float *)from + k, n, channels, c, to);
         }
     }
     data_repeat_edges(channels, image->height, across, height, width, dst);
+}
+
+void data_normalize_padded(const DataConfig *config, const Image *image, int height, int width, float *dst) {
+    size_t row_bytes = (size_t)image->width * (size_t)image->channels * (size_t)(image->depth / 8);
+    data_normalize_rows(config, image, row_bytes, height, width, dst);
 }
 
 void data_normalize(const DataConfig *config, const Image *image, float *dst) {

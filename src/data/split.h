@@ -144,6 +144,9 @@ Err split_channel_stats(Split *split, double *mean, double *deviation, Error *er
 void data_normalize(const DataConfig *config, const Image *image, float *dst);
 /* The same into planes of at least the image's size; what is right of it and below repeats its edges. */
 void data_normalize_padded(const DataConfig *config, const Image *image, int height, int width, float *dst);
+/* The same for rows that begin row_bytes apart in memory. */
+void data_normalize_rows(const DataConfig *config, const Image *image, size_t row_bytes, int height, int width,
+                         float *dst);
 /* Planes of height x width lie in the upper left of planes of padded_height x padded_width: fill what is right of them
  * and below with their last column and row. The one rule by which pictures are brought to a network's stride. */
 void data_repeat_edges(int64_t n_planes, int height, int width, int padded_height, int padded_width, float *planes);

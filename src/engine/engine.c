@@ -57,6 +57,16 @@ int engine_threads(const Engine *e) {
     return e->threads;
 }
 
+int engine_enter(const Engine *e) {
+    const int threads = omp_get_max_threads();
+    if (e && e->threads != threads) omp_set_num_threads(e->threads);
+    return threads;
+}
+
+void engine_leave(int threads) {
+    if (threads != omp_get_max_threads()) omp_set_num_threads(threads);
+}
+
 bool engine_has_bf16(const Engine *e) {
     return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
 }

@@ -18,6 +18,11 @@ typedef struct Program Program;
 Err engine_new(Engine **out, int threads, Error *err);
 void engine_free(Engine *engine);
 int engine_threads(const Engine *engine);
+/* OpenMP keeps the number of threads for each thread that calls it, and what is compiled or run takes that of its
+ * caller. engine_new sets the caller's for good. Where the thread is a host program's, or another than the one that
+ * made the engine: enter before (engine NULL: before engine_new), and leave after with what engine_enter returned. */
+int engine_enter(const Engine *engine);
+void engine_leave(int threads);
 /* Whether the processor multiplies brain floats (AVX512_BF16, AMX); elsewhere they would be slower than 32 bits. */
 bool engine_has_bf16(const Engine *engine);
 /* "oneDNN 2.6.3, AVX512_CORE_BF16, 2 threads". */

@@ -20,6 +20,7 @@ typedef struct KeptProgram {
 struct Net {
     NetParts parts;
     Arena *arena; /* of a Net from a checkpoint, which owns its parts; NULL: they are borrowed */
+    bool own_engine;
     int64_t stride;
     int64_t generation, uses;
     KeptProgram kept[MAX_PROGRAMS];
@@ -37,6 +38,21 @@ Err net_wrap(Net **out, const NetParts *parts, Error *err) {
     net->stride = graph_stride(parts->graph);
     *out = net;
     return OK;
+}
+
+Err net_session(Net **out, const Net *of, int threads, Error *err) {
+    *out = NULL;
+    Net *net = calloc(1, sizeof *net);
+    if (!net) return err_set(err, ERR_MEMORY, "out of memory");
+    net->parts = of->parts;
+    net->stride = of->stride;
+    Err code = engine_new(&net->parts.engine, threads, err);
+    net->own_engine = true;
+    if (code == OK)
+        *out = net;
+    else
+        net_close(net);
+    return code;
 }
 
 /* A list of numbers as a node, in place of the word that had them computed from the training data. */
@@ -87,6 +103,7 @@ static Err open_parts(Net *net, Opened *o, const Checkpoint *checkpoint, int n_s
     TRY(checkpoint_read_weights(checkpoint, parts->weights, err));
     TRY(loss_set_build(&o->losses, &o->experiment, graph, NULL, NULL, arena, err));
     TRY(engine_new(&parts->engine, threads, err));
+    net->own_engine = true;
     net->stride = graph_stride(graph);
     return OK;
 }
@@ -113,9 +130,9 @@ void net_close(Net *net) {
     for (int i = 0; i < MAX_PROGRAMS; i++) program_free(net->kept[i].program);
     block_free(net->padded);
     block_free(net->cropped);
+    if (net->own_engine) engine_free(net->parts.engine);
     if (net->arena) {
         weights_free(net->parts.weights);
-        engine_free(net->parts.engine);
         arena_free(net->arena);
     }
     free(net);
@@ -139,6 +156,16 @@ const Weights *net_weights(const Net *net) {
 
 const char *net_engine(const Net *net) {
     return engine_describe(net->parts.engine);
+}
+
+int net_enter(const Net *net) {
+    return engine_enter(net->parts.engine);
+}
+
+bool net_gives_probabilities(const Net *net) {
+    const Graph *graph = net->parts.graph;
+    int node = graph->outputs[0];
+    return compile_hidden_softmax(graph, node) >= 0 || compile_final(graph, node, false) >= 0;
 }
 
 int net_channels(const Net *net) {

@@ -24,6 +24,9 @@ typedef struct NetParts {
     const LossSet *losses;
 } NetParts;
 Err net_wrap(Net **out, const NetParts *parts, Error *err);
+/* A second Net on the graph and weights of `of`, which must outlive it, with an engine and programs of its own. Reading
+ * is all that is done to what is shared, so Nets made in this way may compute at the same time, each in a thread. */
+Err net_session(Net **out, const Net *of, int threads, Error *err);
 void net_close(Net *net); /* NULL is fine */
 
 const Experiment *net_experiment(const Net *net);
@@ -31,10 +34,13 @@ const DataConfig *net_data(const Net *net);
 const Graph *net_graph(const Net *net);
 const Weights *net_weights(const Net *net);
 const char *net_engine(const Net *net); /* engine_describe */
+int net_enter(const Net *net);          /* engine_enter with the Net's engine */
 const LossSet *net_losses(const Net *net);
 const char *net_output_name(const Net *net); /* of the first output, as programs know it */
-int net_channels(const Net *net);            /* of the pictures it takes; 0: vectors of any, as in the file */
-int64_t net_stride(const Net *net);          /* graph_stride; 0: only sizes the network accepts as they are */
+/* Whether the result is probabilities already, where the task names classes; else it is scores, for a softmax. */
+bool net_gives_probabilities(const Net *net);
+int net_channels(const Net *net);   /* of the pictures it takes; 0: vectors of any, as in the file */
+int64_t net_stride(const Net *net); /* graph_stride; 0: only sizes the network accepts as they are */
 
 /* The weights have changed: programs refresh what they prepared from them before the next run. */
 void net_refresh(Net *net);

@@ -54,11 +54,6 @@ static Err check_scales(const Net *net, const TtaSpec *spec, Error *err) {
                    task_names[net_experiment(net)->task]);
 }
 
-static bool gives_probabilities(const Graph *graph) {
-    int node = graph->outputs[0];
-    return compile_hidden_softmax(graph, node) >= 0 || compile_final(graph, node, false) >= 0;
-}
-
 Err tta_new(Tta **out, Net *net, const TtaSpec *spec, Error *err) {
     *out = NULL;
     TRY(check_scales(net, spec, err));
@@ -66,7 +61,7 @@ Err tta_new(Tta **out, Net *net, const TtaSpec *spec, Error *err) {
     if (!t) return err_set(err, ERR_MEMORY, "out of memory");
     bool classes = net_experiment(net)->task != TASK_RECONSTRUCTION;
     bool wanted = spec->probabilities || !only_as_it_is(spec);
-    *t = (Tta){.net = net, .spec = *spec, .softmax = classes && wanted && !gives_probabilities(net_graph(net))};
+    *t = (Tta){.net = net, .spec = *spec, .softmax = classes && wanted && !net_gives_probabilities(net)};
     *out = t;
     return OK;
 }
