@@ -12,7 +12,7 @@ packages_of() {
     build)
         echo gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libstb-dev libyaml-dev zlib1g-dev \
             librandom123-dev liblapacke-dev liblbfgs-dev ;;
-    tests) echo libcmocka-dev ;;
+    tests) echo libcmocka-dev g++ python3 ;;
     checks) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;;
     reproduce) echo jq ;;
     wheels) echo ca-certificates curl python3 python3-pip python3-venv ;;

@@ -2,20 +2,30 @@
  *
  *     sg_error error;
  *     sg_model *model;
+ *     sg_session *session;
+ *     sg_session_options options = {.width = 480, .height = 360};
  *     if (sg_model_load(&model, "runs/camvid-unet", NULL, &error) != SG_OK) { puts(error.text); return 1; }
- *     sg_picture picture = {.width = w, .height = h, .channels = 3, .data = rgb};
- *     uint8_t *mask = malloc((size_t)w * h);
- *     if (sg_model_segment(model, &picture, mask, &error) != SG_OK) { puts(error.text); return 1; }
+ *     if (sg_session_open(&session, model, &options, &error) != SG_OK) { puts(error.text); return 1; }
+ *
+ *     sg_picture picture = {.width = 480, .height = 360, .channels = 3, .data = rgb};
+ *     sg_result result = {.classes = mask};                       // uint8_t mask[360 * 480]
+ *     if (sg_session_run(session, 1, &picture, &result, &error) != SG_OK) { puts(error.text); return 1; }
  *     puts(sg_model_class_name(model, mask[0]));
+ *
+ *     sg_session_close(session);
  *     sg_model_free(model);
  *
  * Compile with `pkg-config --cflags --libs sandglass`, or in CMake find_package(sandglass) and link
  * sandglass::sandglass.
  *
- * The library keeps no state of its own and prints nothing. What goes wrong comes back as a status, with one exception:
- * where the system refuses one of the small blocks of memory that descriptions and names live in, the library calls
- * abort(); for the large ones (weights, activations, pictures) it is SG_ERROR_MEMORY. A model is for one thread at a
- * time (it computes on several threads inside); different models may be used by different threads.
+ * Threads. A model never changes once it is loaded: any number of threads may use one at the same time. A session is
+ * used by one thread at a time, whichever that is; it computes on as many threads as it was opened with. Sessions of
+ * one model share its weights, and keep copies of their own of those that the arithmetic wants in another layout.
+ *
+ * The library keeps no state of its own, prints nothing, and never ends the process, with one exception: where the
+ * system refuses one of the small blocks of memory that descriptions and names live in, it calls abort(); for the large
+ * ones (weights, activations, pictures) there is SG_ERROR_MEMORY. Structs are filled with zeros first, as {0} or a
+ * designated initializer does: 0 and NULL stand for the usual choice, and later versions may add members.
  *
  * Signal handlers of the host must not run on the stack of a thread that computes: kernels of oneDNN use the stack
  * pointer as one more register, and the handler's frame would be written into the heap. Block the signals before the
@@ -40,7 +50,7 @@ extern "C" {
 /* What a call came to. */
 typedef enum sg_status {
     SG_OK = 0,
-    SG_ERROR_ARGUMENT, /* a wrong argument: a picture without pixels, with other channels than the model's ... */
+    SG_ERROR_ARGUMENT, /* a wrong argument: a picture of another size than the session's, no such layer ... */
     SG_ERROR_FILE,     /* the model's file is missing, damaged, foreign, or from a newer version */
     SG_ERROR_MEMORY,
     SG_ERROR_COMPUTE /* the arithmetic library refused */
@@ -61,33 +71,64 @@ typedef struct sg_model sg_model;
 
 typedef enum sg_task { SG_RECONSTRUCTION, SG_SEGMENTATION, SG_CLASSIFICATION } sg_task;
 
-typedef struct sg_load_options {
-    int threads;                 /* to compute with; 0: all */
-    int n_settings;              /* changes to the model's config, as the program's --set */
-    const char *const *settings; /* "data.fit=resize" */
-} sg_load_options;
-
-/* Read a checkpoint file, or the best one (else the last one) of a run directory. options may be NULL. *out is the
- * caller's, to be freed with sg_model_free; NULL on failure. */
-SG_API sg_status sg_model_load(sg_model **out, const char *path, const sg_load_options *options, sg_error *error);
-SG_API void sg_model_free(sg_model *model); /* NULL is fine */
+/* Read a checkpoint file, or the best one (else the last one) of a run directory. settings: changes to the model's
+ * config, as the program's --set ("data.fit=exact"), ending with NULL; may be NULL. *out is the caller's, to be freed
+ * with sg_model_free; NULL on failure. */
+SG_API sg_status sg_model_load(sg_model **out, const char *path, const char *const *settings, sg_error *error);
+/* After its sessions are closed. NULL is fine. */
+SG_API void sg_model_free(sg_model *model);
 
 SG_API sg_task sg_model_task(const sg_model *model);
 /* Channels of the pictures it takes: 1 grey, 3 RGB, or whatever it was trained on. */
 SG_API int sg_model_channels(const sg_model *model);
-/* The one size of picture that the network takes; pictures of another size are refused, or, when the model's config
- * says data.fit: resize, resized. 0, 0: any size. */
+/* The one size of picture that the network takes, or that pictures are resized to when its config says data.fit:
+ * resize. 0, 0: any size. */
 SG_API void sg_model_size(const sg_model *model, int *width, int *height);
-/* Pictures are extended to multiples of it inside, and the result is cut back; 0: the network has one size only. */
+/* Pictures are extended to multiples of it inside, and results are cut back; 0: the network has one size only. */
 SG_API int sg_model_stride(const sg_model *model);
+/* The network sees (value - mean) / deviation; value from 0 to 1: a sample of 8 bits divided by 255, of 16 bits by
+ * 65535, or a float as it is. */
+SG_API void sg_model_normalization(const sg_model *model, int channel, float *mean, float *deviation);
 /* Segmentation and classification; 0 for reconstruction. */
 SG_API int sg_model_n_classes(const sg_model *model);
 /* Valid until sg_model_free; NULL when there is no such class. */
 SG_API const char *sg_model_class_name(const sg_model *model, int class_index);
 /* The class's colour in pictures of masks; black when there is no such class. */
 SG_API void sg_model_class_color(const sg_model *model, int class_index, uint8_t rgb[3]);
+/* The layers, in the order of computation: what a session may give as outputs. */
+SG_API int sg_model_n_layers(const sg_model *model);
+/* Valid until sg_model_free; NULL when there is no such layer. */
+SG_API const char *sg_model_layer_name(const sg_model *model, int layer);
 
-/* ---- pictures ---- */
+/* ---- sessions ---- */
+
+/* A model made ready to compute. There are two kinds:
+ *
+ * of one size (width and height are given): everything is compiled and all memory is taken when it is opened, and a run
+ *     allocates nothing, but for small argument lists within oneDNN. The size is that of the pictures, with no
+ * resizing: if the network wants multiples of its stride, pictures are extended by repeating their edges, and results
+ * cut. of any size (width and height are 0): for pictures one by one, whatever their sizes. Memory is taken as they
+ * need it, at most memory_mb: larger pictures are done in overlapping tiles, blended where they meet. Where the model's
+ *     config says data.fit: resize, pictures are resized to the network and results back. This is what `sandglass
+ *     predict` does. The first picture of a size takes longer.
+ */
+typedef struct sg_session sg_session;
+
+typedef struct sg_session_options {
+    int width, height;          /* of the pictures; 0, 0: any */
+    int batch;                  /* one size: pictures in a run at most; 0: one */
+    int threads;                /* to compute with; 0: all */
+    int memory_mb;              /* any size: what the process may take; 0: 900 */
+    const char *const *outputs; /* one size: layers to be read with sg_session_output, beside the network's own outputs,
+                                   by their names, ending with NULL; may be NULL */
+} sg_session_options;
+
+/* *out is the caller's, to be closed before the model is freed; NULL on failure. options NULL: pictures of any size. */
+SG_API sg_status sg_session_open(sg_session **out, const sg_model *model, const sg_session_options *options,
+                                 sg_error *error);
+SG_API void sg_session_close(sg_session *session); /* NULL is fine */
+/* Bytes it holds beside the model's weights and oneDNN's code; of any size: the limit. */
+SG_API size_t sg_session_memory(const sg_session *session);
 
 /* A picture in the caller's memory: rows from the top, pixels from the left, channels interleaved. */
 typedef struct sg_picture {
@@ -98,30 +139,34 @@ typedef struct sg_picture {
     const void *data;
 } sg_picture;
 
-/* Class of every pixel: mask has width * height bytes, the caller's. */
-SG_API sg_status sg_model_segment(sg_model *model, const sg_picture *picture, uint8_t *mask, sg_error *error);
+/* What is wanted of a picture: arrays of the caller's, without gaps, to be filled; NULL: not wanted. Their height and
+ * width are the picture's; for classification, which names one class for a picture, 1 and 1. */
+typedef struct sg_result {
+    uint8_t *classes;     /* height, width: class of every pixel */
+    float *confidence;    /* height, width: its probability, 0 to 1 */
+    float *probabilities; /* classes, height, width: of every class; they add up to 1 */
+    uint8_t *pixels;      /* height, width, channels: what a reconstruction network gives back, 8 bits a sample */
+} sg_result;
 
-/* The picture as a reconstruction network gives it back: pixels has width * height * channels bytes, the caller's; 8
- * bits a sample whatever the picture has. */
-SG_API sg_status sg_model_reconstruct(sg_model *model, const sg_picture *picture, uint8_t *pixels, sg_error *error);
+/* Run the network on n pictures and fill n results (NULL: none are wanted; sg_session_output gives numbers). One size:
+ * n is at most the batch, and takes as long as the batch. Any size: any n. */
+SG_API sg_status sg_session_run(sg_session *session, int n, const sg_picture *pictures, const sg_result *results,
+                                sg_error *error);
+/* One size only: the same on n inputs that are normalised already: n, channels, height, width. */
+SG_API sg_status sg_session_run_floats(sg_session *session, int n, const float *input, const sg_result *results,
+                                       sg_error *error);
 
-/* ---- numbers ---- */
-
-/* What a network gave: rank axes, batch first, then channels, then height and width. Valid until the next call with
- * this model. */
+/* Numbers of a layer after a run, where they lie in the session: valid until the next run. */
 typedef struct sg_output {
-    int rank;
-    int64_t dim[5];
+    int rank;          /* axes: batch (n of the run), channels, then height and width */
+    int64_t dim[5];    /* size along each */
+    int64_t stride[5]; /* floats from one element to the next along each; there are gaps where pictures were extended */
     const float *data;
 } sg_output;
 
-/* The network's first output for a picture, normalised as in training. The output has the picture's size, or with
- * data.fit: resize the network's. */
-SG_API sg_status sg_model_apply(sg_model *model, const sg_picture *picture, sg_output *output, sg_error *error);
-
-/* The same for n inputs that are normalised already: n, channels, height, width. */
-SG_API sg_status sg_model_run(sg_model *model, int64_t n, int64_t channels, int64_t height, int64_t width,
-                              const float *input, sg_output *output, sg_error *error);
+/* One size only: the layer of this name, which was among the outputs when the session was opened; NULL: the network's
+ * result. Layers of the pictures' size are cut back to it, smaller ones cover the extended pictures. */
+SG_API sg_status sg_session_output(const sg_session *session, const char *name, sg_output *output, sg_error *error);
 
 #ifdef __cplusplus
 }
