@@ -78,7 +78,7 @@ static Err refused(int64_t floats, const char *what, Error *err) {
     return err_set(err, ERR_MEMORY, "no memory for %s: %.1f MB", what, (double)floats * sizeof(float) / 1e6);
 }
 
-static Err fill_directory(Owned *o, const Graph *graph, Error *err) {
+static Err fill_directory(Owned *o, const Graph *graph, bool gradients, Error *err) {
     Weights *w = &o->weights;
     Shape *shapes = ARENA_ARRAY(o->arena, Shape, graph->n + 1);
     TRY(graph_infer(graph, graph->input, shapes, err));
@@ -92,23 +92,32 @@ static Err fill_directory(Owned *o, const Graph *graph, Error *err) {
     w->size = size;
     if (!fits) return err_set(err, ERR_MEMORY, "the network has more weights than memory can hold");
     w->value = floats_new(w->size);
+    if (!w->value) return refused(w->size, "weights", err);
+    if (!gradients) return OK;
     w->grad = floats_new(w->trained_size);
-    if (!w->value || !w->grad) return refused(w->size + w->trained_size, "weights and gradients", err);
-    return OK;
+    return w->grad ? OK : refused(w->trained_size, "gradients", err);
 }
 
-Err weights_new(Weights **out, const Graph *graph, Error *err) {
+static Err make(Weights **out, const Graph *graph, bool gradients, Error *err) {
     *out = NULL;
     Arena *arena = arena_new();
     Owned *o = ARENA_NEW(arena, Owned);
     o->arena = arena;
-    Err code = fill_directory(o, graph, err);
+    Err code = fill_directory(o, graph, gradients, err);
     if (code != OK) {
         weights_free(&o->weights);
         return code;
     }
     *out = &o->weights;
     return OK;
+}
+
+Err weights_new(Weights **out, const Graph *graph, Error *err) {
+    return make(out, graph, true, err);
+}
+
+Err weights_new_values(Weights **out, const Graph *graph, Error *err) {
+    return make(out, graph, false, err);
 }
 
 void weights_free(Weights *weights) {

@@ -28,13 +28,15 @@ typedef struct Weights {
     int64_t size, trained_size; /* floats, gaps included */
     int64_t count;              /* parameters, gaps and buffers left out */
     float *value;               /* size */
-    float *grad;                /* trained_size */
+    float *grad;                /* trained_size, or NULL */
     int n_slots;
     float *slot[WEIGHTS_MAX_SLOTS]; /* trained_size each */
 } Weights;
 
 /* Declare and allocate (zeros) for the graph at its own input shape. */
 Err weights_new(Weights **out, const Graph *graph, Error *err);
+/* The same without gradients (grad NULL), for a network that is not trained. */
+Err weights_new_values(Weights **out, const Graph *graph, Error *err);
 void weights_free(Weights *weights);
 /* Take n optimizer slots (zeros). */
 Err weights_add_slots(Weights *weights, int n, Error *err);

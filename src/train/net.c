@@ -99,7 +99,7 @@ static Err open_parts(Net *net, Opened *o, const Checkpoint *checkpoint, int n_s
     Graph *graph = NULL;
     TRY(graph_build(&graph, &o->experiment, checkpoint_input(checkpoint), classes, arena, err));
     parts->graph = graph;
-    TRY(weights_new(&parts->weights, graph, err));
+    TRY(weights_new_values(&parts->weights, graph, err));
     TRY(checkpoint_read_weights(checkpoint, parts->weights, err));
     TRY(loss_set_build(&o->losses, &o->experiment, graph, NULL, NULL, arena, err));
     TRY(engine_new(&parts->engine, threads, err));

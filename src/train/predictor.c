@@ -1,5 +1,5 @@
-/* predictor.c - see predictor.h. What a program takes is measured on one for a small picture: but for the weights it
- * grows with the area. */
+/* predictor.c - see predictor.h. What a program takes is measured on small ones: but for the weights it grows with the
+ * area. */
 #include "train/predictor.h"
 
 #include "train/metric.h"
@@ -109,6 +109,24 @@ static Err probe(Predictor *p, const PredictPlan *plan, Error *err) {
     return OK;
 }
 
+/* What a small picture takes is seen on its own program, which is needed anyway: its result is there without compiling
+ * two more. Not where memory is short, since that program is made before anybody knows. */
+static bool is_small(const Predictor *p, const PredictPlan *plan) {
+    const int64_t most = 4 * PROBE_SIDE * PROBE_SIDE;
+    return !p->probed && p->stride > 0 && p->spec.tile <= 0 && p->spec.tta.n_scales == 0 &&
+           p->spec.memory_mb >= PREDICT_MEMORY_MB &&
+           up_to_stride(p, plan->height) * up_to_stride(p, plan->width) <= most;
+}
+
+static Err measure_itself(Predictor *p, const PredictPlan *plan, Error *err) {
+    int64_t height = up_to_stride(p, plan->height), width = up_to_stride(p, plan->width);
+    double bytes;
+    TRY(measure(p, height, width, &bytes, err));
+    p->bytes_per_place = bytes / (double)(height * width);
+    p->program_bytes = 0;
+    return OK;
+}
+
 /* Programs for one tile at each scale, and the planes that go in and come out. */
 static double tile_bytes(const Predictor *p, const PredictPlan *plan, int channels) {
     static const double as_it_is[] = {1};
@@ -182,8 +200,13 @@ static Err too_large(const Predictor *p, const PredictPlan *plan, Error *err) {
 static Err choose_tiles(Predictor *p, const Image *image, PredictPlan *plan, Error *err) {
     static const int sides[] = {1024, 768, 512, 384, 256, 192, 128, 96, 64};
     int height, width;
+    if (is_small(p, plan))
+        TRY(measure_itself(p, plan, err));
+    else
+        TRY(probe(p, plan, err));
     lay_tiles(p, image, INT32_MAX / 2, plan);
     if (plan->bytes <= budget(p) || own_size(p, &height, &width)) return OK;
+    TRY(probe(p, plan, err));
     for (size_t i = 0; i < sizeof sides / sizeof *sides && plan->bytes > budget(p); i++)
         lay_tiles(p, image, (int)up_to_stride(p, sides[i]), plan);
     return plan->bytes <= budget(p) ? OK : too_large(p, plan, err);
@@ -207,10 +230,10 @@ Err predictor_plan(Predictor *p, const Image *image, PredictPlan *plan, Error *e
                           .height = resizes(p) ? (int)size[0] : image->height,
                           .out_channels = segments ? (int)graph->shapes[graph->outputs[0]].dim[1] : image->channels};
     if (!resizes(p)) TRY(check_size(p, plan, err));
-    TRY(probe(p, plan, err));
     if (p->spec.tile <= 0) {
         TRY(choose_tiles(p, image, plan, err));
     } else {
+        TRY(probe(p, plan, err));
         lay_tiles(p, image, (int)up_to_stride(p, p->spec.tile), plan);
         if (plan->bytes > budget(p)) return too_large(p, plan, err);
     }
