@@ -10,6 +10,7 @@ enum {
     OPEN_ARRAYS = 8,      /* arrays kept open, with their chunk caches */
     MAX_EXPANSION = 1100, /* deflate packs at most 1032 : 1 */
     WORDS_BYTES = 512,
+    PATH_BYTES = 1024, /* of an object within a file */
 };
 
 struct H5 {
@@ -24,7 +25,8 @@ struct H5 {
         hid_t id;
         H5Array shape;
     } open[OPEN_ARRAYS];
-    int next_open; /* the one to give up next */
+    int next_open;         /* the one to give up next */
+    char fine[PATH_BYTES]; /* of a file that is only read: the last path that h5_link_state found fine */
 };
 
 /* Around every use of the library: one thread at a time, and nothing printed. leave passes `code` on. */
