@@ -12,6 +12,8 @@
  */
 #include "layers/common.h"
 
+#include <math.h>
+
 enum { SCALE, SHIFT, RUNNING_MEAN, RUNNING_VAR };
 enum { MEAN, VARIANCE, WORKSPACE }; /* kept */
 
@@ -107,6 +109,16 @@ static void backward(Build *b, LayerBuild *l) {
     if (l->want_diff_src[0]) l->diff_src[0] = diff;
 }
 
+/* factor = scale / sqrt(running_var + epsilon), shift' = shift - factor * running_mean; epsilon in 32 bits, as the
+ * operation has it. */
+static void scale_shift(const void *object, const float *const *w, int64_t channels, double *factor, double *shift) {
+    const BatchNorm *p = object;
+    for (int64_t c = 0; c < channels; c++) {
+        factor[c] = (double)w[SCALE][c] / sqrt((double)w[RUNNING_VAR][c] + (double)(float)p->epsilon);
+        shift[c] = (double)w[SHIFT][c] - factor[c] * (double)w[RUNNING_MEAN][c];
+    }
+}
+
 const LayerKind layer_batchnorm = {
     .name = "batchnorm",
     .doc = "dst = scale * (src - mean) / sqrt(variance + epsilon) + shift per channel (Ioffe & Szegedy 2015)",
@@ -119,4 +131,5 @@ const LayerKind layer_batchnorm = {
     .forward = forward,
     .backward = backward,
     .fuses_act = fuses_act,
+    .scale_shift = scale_shift,
 };

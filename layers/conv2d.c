@@ -105,4 +105,5 @@ const LayerKind layer_conv2d = {
     .forward = forward,
     .backward = backward,
     .fuses_act = layer_fuses_act,
+    .bias_param = "bias",
 };

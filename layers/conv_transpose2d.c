@@ -108,4 +108,5 @@ const LayerKind layer_conv_transpose2d = {
     .forward = forward,
     .backward = backward,
     .fuses_act = layer_fuses_act,
+    .bias_param = "bias",
 };

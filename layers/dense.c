@@ -82,4 +82,5 @@ const LayerKind layer_dense = {
     .forward = forward,
     .backward = backward,
     .fuses_act = layer_fuses_act,
+    .bias_param = "bias",
 };

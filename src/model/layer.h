@@ -81,6 +81,15 @@ typedef struct LayerKind {
      * "pool"). NULL: none. */
     const char *partner_param;
 
+    /* In an inference program the result is factor[c] * src + shift[c] for channel c (axis 1) of one source
+     * (batchnorm): gives both, from the weights in the order declared. NULL: it is something else. */
+    void (*scale_shift)(const void *params, const float *const *weights, int64_t channels, double *factor,
+                        double *shift);
+    /* The result is linear in weights[0], whose first axis is the result's channels (axis 1), and in weights[1], a bias
+     * per channel: a scale and shift behind it may go into the two (model/fold.h). Names the PARAM_BOOL knob that
+     * switches the bias on. NULL: not so. */
+    const char *bias_param;
+
     /* Does nothing in an inference program (dropout, noise): the compiler passes the source through. */
     bool training_only;
     /* Belongs to the task rather than to the training (the noise a denoising autoencoder is to remove, the draw of a

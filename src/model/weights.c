@@ -78,7 +78,7 @@ static Err refused(int64_t floats, const char *what, Error *err) {
     return err_set(err, ERR_MEMORY, "no memory for %s: %.1f MB", what, (double)floats * sizeof(float) / 1e6);
 }
 
-static Err fill_directory(Owned *o, const Graph *graph, bool gradients, Error *err) {
+static Err fill_directory(Owned *o, const Graph *graph, Error *err) {
     Weights *w = &o->weights;
     Shape *shapes = ARENA_ARRAY(o->arena, Shape, graph->n + 1);
     TRY(graph_infer(graph, graph->input, shapes, err));
@@ -91,19 +91,15 @@ static Err fill_directory(Owned *o, const Graph *graph, bool gradients, Error *e
     fits = fits && place(w, n_trained, &size);
     w->size = size;
     if (!fits) return err_set(err, ERR_MEMORY, "the network has more weights than memory can hold");
-    w->value = floats_new(w->size);
-    if (!w->value) return refused(w->size, "weights", err);
-    if (!gradients) return OK;
-    w->grad = floats_new(w->trained_size);
-    return w->grad ? OK : refused(w->trained_size, "gradients", err);
+    return OK;
 }
 
-static Err make(Weights **out, const Graph *graph, bool gradients, Error *err) {
+Err weights_declare(Weights **out, const Graph *graph, Error *err) {
     *out = NULL;
     Arena *arena = arena_new();
     Owned *o = ARENA_NEW(arena, Owned);
     o->arena = arena;
-    Err code = fill_directory(o, graph, gradients, err);
+    Err code = fill_directory(o, graph, err);
     if (code != OK) {
         weights_free(&o->weights);
         return code;
@@ -112,12 +108,24 @@ static Err make(Weights **out, const Graph *graph, bool gradients, Error *err) {
     return OK;
 }
 
-Err weights_new(Weights **out, const Graph *graph, Error *err) {
-    return make(out, graph, true, err);
+Err weights_allocate(Weights *weights, Error *err) {
+    weights->value = floats_new(weights->size);
+    return weights->value ? OK : refused(weights->size, "weights", err);
 }
 
-Err weights_new_values(Weights **out, const Graph *graph, Error *err) {
-    return make(out, graph, false, err);
+Err weights_new(Weights **out, const Graph *graph, Error *err) {
+    Weights *w;
+    *out = NULL;
+    TRY(weights_declare(&w, graph, err));
+    w->value = floats_new(w->size);
+    w->grad = floats_new(w->trained_size);
+    if (w->value && w->grad) {
+        *out = w;
+        return OK;
+    }
+    int64_t floats = w->size + w->trained_size;
+    weights_free(w);
+    return refused(floats, "weights and gradients", err);
 }
 
 void weights_free(Weights *weights) {

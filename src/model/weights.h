@@ -28,15 +28,17 @@ typedef struct Weights {
     int64_t size, trained_size; /* floats, gaps included */
     int64_t count;              /* parameters, gaps and buffers left out */
     float *value;               /* size */
-    float *grad;                /* trained_size, or NULL */
+    float *grad;                /* trained_size */
     int n_slots;
     float *slot[WEIGHTS_MAX_SLOTS]; /* trained_size each */
 } Weights;
 
 /* Declare and allocate (zeros) for the graph at its own input shape. */
 Err weights_new(Weights **out, const Graph *graph, Error *err);
-/* The same without gradients (grad NULL), for a network that is not trained. */
-Err weights_new_values(Weights **out, const Graph *graph, Error *err);
+/* In two steps: the directory, without memory for what is in it, so that a file can be compared with it first; then the
+ * values (zeros). There are no gradients: for inference. */
+Err weights_declare(Weights **out, const Graph *graph, Error *err);
+Err weights_allocate(Weights *weights, Error *err);
 void weights_free(Weights *weights);
 /* Take n optimizer slots (zeros). */
 Err weights_add_slots(Weights *weights, int n, Error *err);
