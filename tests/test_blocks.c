@@ -436,19 +436,25 @@ static void test_shapes_that_do_not_fit(void **state) {
 }
 
 static void test_names_that_paths_cannot_hold(void **state) {
-    assert_layers_refused("", "{layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}",
+    assert_layers_refused("", "{layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a//b}]}",
                           "t.yaml:1:34: error: model.layers[0]: a name is made of letters, digits, '_', '-' and '.', "
                           "not of dots alone, got '..'\n"
-                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}\n"
+                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a//b}]}\n"
                           "    |                                  ^\n"
                           "t.yaml:1:55: error: model.layers[1]: a name is made of letters, digits, '_', '-' and '.', "
                           "not of dots alone, got '.'\n"
-                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}\n"
+                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a//b}]}\n"
                           "    |                                                       ^\n"
                           "t.yaml:1:75: error: model.layers[2]: a name is made of letters, digits, '_', '-' and '.', "
-                          "got 'a/b'\n"
-                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a/b}]}\n"
+                          "got 'a//b'\n"
+                          "  1 | model: {layers: [{relu: ~, name: ..}, {relu: ~, name: .}, {relu: ~, name: a//b}]}\n"
                           "    |                                                                           ^\n");
+    /* a whole name with those of blocks, only where no block's name comes in front of it */
+    assert_layers_refused("blocks: {b: {layers: [{relu: ~, name: c/d}]}}\n", "{layers: [{relu: ~, name: a/b}, b]}",
+                          "t.yaml:1:39: error: blocks.b.layers[0]: a name is made of letters, digits, '_', '-' and "
+                          "'.', got 'c/d' (in 'b1')\n"
+                          "  1 | blocks: {b: {layers: [{relu: ~, name: c/d}]}}\n"
+                          "    |                                       ^\n");
     assert_layers_refused("blocks: {a/b: {layers: [relu]}}\n", "{layers: [relu]}",
                           "t.yaml:1:10: error: blocks.a/b: a block's name is made of letters, digits, '_', '-' and "
                           "'.', at most 100 of them\n"

@@ -134,7 +134,9 @@ static const char *entry_name(Expansion *e, Frame *frame, const Scope *scope, co
         return NULL;
     }
     if (!given) return auto_name(e, frame, kind);
-    if (node->type != NODE_SCALAR || !name_is_valid(node->text)) {
+    /* A network written out without its blocks (model/graph_write.c) has their layers' full names at the top. */
+    bool top = !*frame->prefix && !node_get(e->blocks, kind);
+    if (node->type != NODE_SCALAR || !(top ? name_path_is_valid : name_is_valid)(node->text)) {
         bool dots = node->type == NODE_SCALAR && *node->text && strspn(node->text, ".") == strlen(node->text);
         complain(e, frame, node->mark, where, "a name is made of letters, digits, '_', '-' and '.'%s, got %s",
                  dots ? ", not of dots alone" : "", node_words(node, e->arena));
@@ -274,7 +276,7 @@ static bool entry_kind(Expansion *e, const Frame *frame, const Scope *scope, con
 
 static void expand_layer(Expansion *e, Frame *frame, const Scope *scope, const Node *entry, const KindRef *kind,
                          const char *where) {
-    LayerEntry layer = {.where = where, .kind = *kind, .mark = kind->mark};
+    LayerEntry layer = {.prefix = frame->prefix, .where = where, .kind = *kind, .mark = kind->mark};
     Flow sources = {0};
     layer.name = entry_name(e, frame, scope, entry, kind->name, where);
     bool good = entry_sources(e, frame, scope, entry, where, &sources);

@@ -22,10 +22,11 @@
  * may use blocks, itself included (a U-Net level), to a depth of 64. An entry `{if: EXPR, layers: [...]}` is a group.
  * Common keys of a block instance hold for each of its layers that has no own.
  *
- * Names: layers of a block instance `enc1` are `enc1/NAME`; an unnamed layer is named by kind and number within its
- * scope (`enc1/conv2d1`). `from: skip` looks in the innermost scope first, then outwards; a block instance's name
- * stands for its last layer. `output: NAME` in a block makes another layer stand for it. Two names are always there:
- * `previous`, what a layer without `from:` gets, and `input`, what flows into the block (at the top: into the network).
+ * Names: layers of a block instance `enc1` are `enc1/NAME`, and a layer of the model's own may be called so too; an
+ * unnamed layer is named by kind and number within its scope (`enc1/conv2d1`). `from: skip` looks in the innermost
+ * scope first, then outwards; a block instance's name stands for its last layer. `output: NAME` in a block makes
+ * another layer stand for it. Two names are always there: `previous`, what a layer without `from:` gets, and `input`,
+ * what flows into the block (at the top: into the network).
  */
 #ifndef SANDGLASS_CONFIG_BLOCKS_H
 #define SANDGLASS_CONFIG_BLOCKS_H
@@ -34,7 +35,9 @@
 
 /* One layer of the expanded model, in order of the text. */
 typedef struct LayerEntry {
-    const char *name;  /* unique */
+    const char *name; /* unique */
+    const char
+        *prefix; /* of its block instance, "unet/down/"; "" at the top: where the names it mentions are sought first */
     const char *where; /* in the text: "model.layers[4]", "blocks.double_conv.layers[0]" */
     KindRef kind;      /* args have all `${}` replaced */
     int n_from;        /* sources; an entry without `from:` has the previous layer of the flow (or the input) */

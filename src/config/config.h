@@ -72,6 +72,10 @@ Err config_load_file(Experiment *out, const char *path, int n_sets, const char *
 Err config_load_text(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
                      Arena *arena, Error *err);
 
+/* The way back: a filled params struct as a map that fills another one likewise. Knobs at their defaults are left out;
+ * NULL when all are. */
+Node *config_unfill(const Param *params, const void *object, Mark mark, Arena *arena);
+
 /* A params struct to fill and its table. */
 typedef struct FillTarget {
     const Param *params;

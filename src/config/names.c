@@ -64,12 +64,25 @@ void names_add(NameTable *table, const char *name, Flow flow, bool block) {
     put_slot(table, table->n - 1);
 }
 
-bool name_is_valid(const char *name) {
+static bool part_is_valid(const char *name, size_t n) {
     bool dots = true;
-    for (const char *p = name; *p; p++) {
+    for (const char *p = name; p < name + n; p++) {
         bool word = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
         if (!word && !strchr("_-.", *p)) return false;
         if (*p != '.') dots = false;
     }
     return !dots;
+}
+
+bool name_is_valid(const char *name) {
+    return part_is_valid(name, strlen(name));
+}
+
+bool name_path_is_valid(const char *name) {
+    for (;; name++) {
+        size_t n = strcspn(name, "/");
+        if (!part_is_valid(name, n)) return false;
+        name += n;
+        if (!*name) return true;
+    }
 }

@@ -31,5 +31,7 @@ const Named *names_resolve(const NameTable *table, const char *prefix, const cha
 
 /* Letters, digits, '_', '-' and '.', and not only dots: what can be a part of a path in a checkpoint. */
 bool name_is_valid(const char *name);
+/* The same, or several of them with '/' between: what a layer of a block instance is called in full. */
+bool name_path_is_valid(const char *name);
 
 #endif

@@ -34,6 +34,7 @@ typedef struct ModelKeys {
     const char *output;
     ParamList outputs;
     const char *code;
+    const Node *aliases;
 } ModelKeys;
 
 static const Param model_params[] = {
@@ -42,15 +43,18 @@ static const Param model_params[] = {
     {"outputs", PARAM_STRINGS, offsetof(ModelKeys, outputs), "", 0, 0, NULL, "several results; the first counts"},
     {"code", PARAM_STRING, offsetof(ModelKeys, code), "", 0, 0, NULL,
      "the layer whose result is the code of an autoencoder; default: the one named code"},
+    {"aliases", PARAM_NODE, offsetof(ModelKeys, aliases), "", 0, 0, NULL,
+     "further names of layers, {NAME: LAYER}, for whoever asks for a layer's result by name"},
     {0}};
 
 typedef struct Builder {
     const LayerList *list;
     const Node *model, *blocks;
     Graph *graph;
-    int *node_of; /* per entry: the node that stands for it */
-    bool *sound;  /* per node: its knobs are filled */
-    bool *shaped; /* per node: its shape is known */
+    int *node_of;        /* per entry: the node that stands for it */
+    const char **prefix; /* per node: of its block instance */
+    bool *sound;         /* per node: its knobs are filled */
+    bool *shaped;        /* per node: its shape is known */
     const char **aliases;
     int n_aliases;
     Arena *arena;
@@ -175,6 +179,7 @@ static void add_entry(Builder *g, int index) {
 
     const Node *activation = NULL, *args = split_activation(g, kind, entry->kind.args, &activation);
     GraphNode *n = add_node(g, entry->name, entry->where, kind, args, entry->mark);
+    g->prefix[g->graph->n - 1] = entry->prefix;
     n->frozen = knobs.frozen;
     n->init = knobs.init && knobs.init[0] ? knobs.init : NULL;
     set_sources(g, n, entry);
@@ -194,7 +199,7 @@ static void add_entry(Builder *g, int index) {
 
 /* ---- partners ---- */
 
-/* A node called `name` as seen from inside `scope` ("dec/block1"): the innermost scope first. The node itself, not its
+/* A node called `name` as seen from inside `scope` ("dec/block1/"): the innermost scope first. The node itself, not its
  * activation. */
 static int find_from(const Builder *g, const char *scope, const char *name) {
     char *path = arena_strdup(g->arena, scope);
@@ -217,7 +222,7 @@ static void find_partners(Builder *g) {
         const Param *row = param_find(n->kind->params, n->kind->partner_param);
         const char *name = *(const char *const *)((const char *)n->params + row->offset);
         if (!name) continue; /* already reported as missing */
-        n->partner = find_from(g, n->name, name);
+        n->partner = find_from(g, g->prefix[i], name);
         if (n->partner >= 0 && n->partner < i) continue;
         const char **known = ARENA_ARRAY(g->arena, const char *, i + 1);
         for (int k = 0; k < i; k++) known[k] = g->graph->nodes[k].name;
@@ -303,6 +308,28 @@ static void choose_outputs(Builder *g, const ModelKeys *keys) {
     if (graph->n_outputs == 0 && graph->n > 0) graph->outputs[graph->n_outputs++] = graph->n - 1;
 }
 
+/* The names of blocks are such names by themselves; these are given. */
+static void add_aliases(Builder *g, const Node *aliases) {
+    if (!aliases || aliases->type == NODE_NULL) return;
+    if (aliases->type != NODE_MAP) {
+        note(g, err_at(g->err, ERR_CONFIG, aliases->mark, "model.aliases: expected a map {NAME: LAYER}"));
+        return;
+    }
+    for (int i = 0; i < aliases->n; i++) {
+        const char *name = aliases->keys[i]->text;
+        const Node *layer = aliases->items[i];
+        if (graph_find(g->graph, name) >= 0)
+            note(g, err_at(g->err, ERR_CONFIG, aliases->keys[i]->mark, "model.aliases: there is a layer '%s' already",
+                           name));
+        else if (layer->type != NODE_SCALAR)
+            note(g, err_at(g->err, ERR_CONFIG, layer->mark, "model.aliases: '%s' must be the name of a layer", name));
+        else if (find_named(g, layer->text, layer->mark) >= 0) {
+            g->aliases[g->n_aliases++] = name;
+            g->aliases[g->n_aliases++] = layer->text;
+        }
+    }
+}
+
 static void choose_code(Builder *g, const ModelKeys *keys) {
     Graph *graph = g->graph;
     bool given = keys->code && keys->code[0];
@@ -366,10 +393,11 @@ Err graph_build(Graph **out, const Experiment *experiment, Shape input, int64_t 
     Graph *graph = g.graph = ARENA_NEW(arena, Graph);
     graph->nodes = ARENA_ARRAY(arena, GraphNode, 2 * list.n + 1);
     g.node_of = ARENA_ARRAY(arena, int, list.n + 1);
+    g.prefix = ARENA_ARRAY(arena, const char *, 2 * list.n + 1);
     g.sound = ARENA_ARRAY(arena, bool, 2 * list.n + 1);
     g.blamed = ARENA_ARRAY(arena, Mark, 2 * list.n + 1);
-    int n_given = count_aliases(&list);
-    g.aliases = ARENA_ARRAY(arena, const char *, n_given + 2 * list.n + 1);
+    int n_given = count_aliases(&list), n_own = keys.aliases && keys.aliases->type == NODE_MAP ? keys.aliases->n : 0;
+    g.aliases = ARENA_ARRAY(arena, const char *, n_given + 2 * list.n + 2 * n_own + 1);
     for (int i = 0; i < list.n; i++) add_entry(&g, i);
     if (g.result == OK && graph->n == 0)
         note(&g, err_at(err, ERR_CONFIG, experiment->model->mark, "model.layers is empty"));
@@ -379,6 +407,7 @@ Err graph_build(Graph **out, const Experiment *experiment, Shape input, int64_t 
     g.shaped = ARENA_ARRAY(arena, bool, graph->n + 1);
     choose_input(&g, &keys, input);
     find_partners(&g);
+    add_aliases(&g, keys.aliases);
     choose_outputs(&g, &keys);
     choose_code(&g, &keys);
     if (graph->input.rank > 0) {

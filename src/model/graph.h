@@ -7,7 +7,10 @@
  *     frozen: true               its weights are not trained, its running statistics stay as they are
  *     init                       initializer of its weights (not of biases and normalisation)
  *
- * graph.c reads and checks the config; shapes.c answers what passes through.
+ * Keys of the model beside layers and params: input, output, outputs, code (see Graph), and aliases: {NAME: LAYER},
+ * further names for layers, which graph_find knows like those of blocks.
+ *
+ * graph.c reads and checks the config; shapes.c answers what passes through; graph_write.c writes it down again.
  */
 #ifndef SANDGLASS_MODEL_GRAPH_H
 #define SANDGLASS_MODEL_GRAPH_H
@@ -71,6 +74,10 @@ int64_t graph_stride(const Graph *graph);
  * to it padded to a multiple of its stride (data/loader.h): make that the graph's input, when it helps. Fills
  * graph->shapes as far as they are known. */
 void graph_pad_input(Graph *graph);
+
+/* The `model:` section that builds this graph again, without blocks and parameters: each layer under its full name,
+ * with the knobs that are not at their defaults. `model` is the section it was built from: its input is taken over. */
+Node *graph_write(const Graph *graph, const Node *model, Arena *arena);
 
 /* Table for people: name, kind, shape, weights; totals. */
 char *graph_describe(const Graph *graph, Arena *arena);
