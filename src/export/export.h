@@ -42,6 +42,8 @@ struct ExportFormat {
     Err (*write)(const ExportSpec *spec, Error *err);
 };
 
+extern const ExportFormat export_frozen;
+
 /* All formats; NULL-terminated. */
 extern const ExportFormat *const export_formats[];
 

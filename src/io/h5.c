@@ -232,20 +232,32 @@ Err h5_write(H5 *file, const char *path, H5Array array, const H5Layout *layout, 
     return h5_leave(s, write_locked(file, path, &array, layout, data, err));
 }
 
-static Err read_locked(const H5 *f, const char *path, const H5Array *expected, void *data, Error *err) {
-    struct OpenArray *array;
-    TRY(open_array(f, path, &array, err));
-    const H5Array *found = &array->shape;
+/* An array that has exactly this type and shape. */
+static Err open_expected(const H5 *f, const char *path, const H5Array *expected, struct OpenArray **out, Error *err) {
+    TRY(open_array(f, path, out, err));
+    const H5Array *found = &(*out)->shape;
     bool same = found->type == expected->type && found->rank == expected->rank;
     for (int i = 0; same && i < expected->rank; i++) same = found->dim[i] == expected->dim[i];
     char a[ARRAY_TEXT_BYTES], b[ARRAY_TEXT_BYTES];
     if (!same)
         return err_set(err, ERR_FORMAT, "%s: '%s' is %s, expected %s", f->path, path, array_text(found, a),
                        array_text(expected, b));
+    return OK;
+}
+
+static Err read_locked(const H5 *f, const char *path, const H5Array *expected, void *data, Error *err) {
+    struct OpenArray *array;
+    TRY(open_expected(f, path, expected, &array, err));
     if (array_bytes(expected) > 0 &&
         H5Dread(array->id, memory_type(expected->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
         return h5_fail(f, err, "cannot read '%s'", path);
     return OK;
+}
+
+Err h5_expect(const H5 *file, const char *path, H5Array expected, Error *err) {
+    struct OpenArray *array;
+    H5Session s = h5_enter();
+    return h5_leave(s, open_expected(file, path, &expected, &array, err));
 }
 
 Err h5_read(const H5 *file, const char *path, H5Array expected, void *data, Error *err) {

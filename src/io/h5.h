@@ -59,6 +59,8 @@ bool h5_exists(const H5 *file, const char *path); /* an array or group */
 Err h5_stat(const H5 *file, const char *path, H5Array *out, Error *err);
 /* Make an array and fill it; layout NULL: contiguous; data NULL: left to h5_append. */
 Err h5_write(H5 *file, const char *path, H5Array array, const H5Layout *layout, const void *data, Error *err);
+/* An error when the array has another type or shape; nothing is read. */
+Err h5_expect(const H5 *file, const char *path, H5Array expected, Error *err);
 /* Read all; the array must have exactly this type and shape (shape text in the error). */
 Err h5_read(const H5 *file, const char *path, H5Array expected, void *data, Error *err);
 /* Rows [first, first + n) along axis 0, converted to `type` in memory. */

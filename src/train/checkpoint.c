@@ -1,5 +1,5 @@
 /* checkpoint.c - see checkpoint.h. One table says which numbers of TrainState are kept, and serves both directions. */
-#include "train/checkpoint.h"
+#include "train/checkpoint_parts.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -7,12 +7,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
-static const char format_name[] = "sandglass-checkpoint";
 static const char gradient_sum[] = "gradient_sum";
 static const char training_weights[] = "/training_weights";
-enum { PATH_BYTES = 1024, LOSS_TERMS = sizeof((LossTotal){0}.sum) / sizeof(double) };
+enum { LOSS_TERMS = sizeof((LossTotal){0}.sum) / sizeof(double) };
 
 typedef struct StateField {
     const char *name;
@@ -54,72 +52,26 @@ static const StateField state_fields[] = {
 };
 enum { N_STATE_FIELDS = sizeof state_fields / sizeof *state_fields };
 
-/* ---- arrays of weights, by name ---- */
-
-static H5Array entry_array(const WeightEntry *entry) {
-    H5Array array = {.type = H5_F32, .rank = entry->shape.rank};
-    for (int i = 0; i < entry->shape.rank; i++) array.dim[i] = entry->shape.dim[i];
-    return array;
-}
-
-static int64_t crc_of(const float *values, int64_t n) {
-    uLong crc = crc32(0, NULL, 0);
-    const int64_t piece = 1 << 28; /* crc32 counts bytes in 32 bits */
-    for (int64_t at = 0; at < n; at += piece)
-        crc = crc32(crc, (const Bytef *)(values + at), (uInt)((n - at < piece ? n - at : piece) * sizeof *values));
-    return (int64_t)crc;
-}
-
-static Err write_entries(H5 *file, const char *group, const Weights *weights, const float *flat, int needed_flags,
-                         Error *err) {
-    for (int i = 0; i < weights->n; i++) {
-        const WeightEntry *entry = &weights->entries[i];
-        if ((entry->flags & needed_flags) != needed_flags) continue;
-        char path[PATH_BYTES];
-        snprintf(path, sizeof path, "%s/%s", group, entry->name);
-        TRY(h5_write(file, path, entry_array(entry), NULL, flat + entry->offset, err));
-        TRY(h5_set_int(file, path, "crc32", crc_of(flat + entry->offset, entry->count), err));
-    }
-    return OK;
-}
-
-static Err read_entries(const H5 *file, const char *group, const Weights *weights, float *flat, int needed_flags,
-                        Error *err) {
-    for (int i = 0; i < weights->n; i++) {
-        const WeightEntry *entry = &weights->entries[i];
-        if ((entry->flags & needed_flags) != needed_flags) continue;
-        char path[PATH_BYTES];
-        snprintf(path, sizeof path, "%s/%s", group, entry->name);
-        int64_t crc;
-        TRY(h5_read(file, path, entry_array(entry), flat + entry->offset, err));
-        TRY(h5_get_int(file, path, "crc32", &crc, err));
-        if (crc != crc_of(flat + entry->offset, entry->count))
-            return err_set(err, ERR_FORMAT, "%s: '%s' is damaged: its values do not match their checksum",
-                           h5_path(file), path);
-    }
-    return OK;
-}
-
 /* ---- writing ---- */
 
-static Err write_header(H5 *file, const CheckpointWrite *spec, Error *err) {
-    const Experiment *experiment = spec->experiment;
+Err checkpoint_write_header(H5 *file, const CheckpointHeader *header, Error *err) {
+    const Experiment *experiment = header->experiment;
     static const char prefix[] = "oneDNN ";
-    const char *onednn = spec->onednn ? spec->onednn : "";
+    const char *onednn = header->onednn ? header->onednn : "";
     if (strncmp(onednn, prefix, strlen(prefix)) == 0) onednn += strlen(prefix);
-    TRY(h5_set_text(file, "/", "format", format_name, err));
-    TRY(h5_set_int(file, "/", "version", CHECKPOINT_VERSION, err));
+    TRY(h5_set_text(file, "/", "format", header->format, err));
+    TRY(h5_set_int(file, "/", "version", header->version, err));
     TRY(h5_set_text(file, "/", "program", SANDGLASS_VERSION, err));
     TRY(h5_set_text(file, "/", "onednn", onednn, err));
     TRY(h5_set_text(file, "/", "hdf5", h5_library_version(), err));
     TRY(h5_set_text(file, "/", "task", task_names[experiment->task], err));
     TRY(h5_set_text(file, "/", "name", experiment->name ? experiment->name : "", err));
     Arena *arena = arena_new();
-    Err code = h5_write_text(file, "/config", yaml_write(experiment->root, arena), err);
+    Err code = h5_write_text(file, "/config", yaml_write(header->config, arena), err);
     arena_free(arena);
     TRY(code);
-    H5Array input = {.type = H5_I64, .rank = 1, .dim = {spec->input.rank}};
-    return h5_write(file, "/input", input, NULL, spec->input.dim, err);
+    H5Array input = {.type = H5_I64, .rank = 1, .dim = {header->input.rank}};
+    return h5_write(file, "/input", input, NULL, header->input.dim, err);
 }
 
 static Err write_normalization(H5 *file, const char *path, ParamList list, Error *err) {
@@ -127,18 +79,21 @@ static Err write_normalization(H5 *file, const char *path, ParamList list, Error
     return list.n ? h5_write(file, path, array, NULL, list.floats, err) : OK;
 }
 
-static Err write_data(H5 *file, const CheckpointWrite *spec, Error *err) {
-    const DataConfig *data = spec->data;
-    int64_t n = spec->experiment->task == TASK_RECONSTRUCTION ? 0 : data->n_classes;
+Err checkpoint_write_data(H5 *file, Task task, const DataConfig *data, Error *err) {
+    int64_t n = task == TASK_RECONSTRUCTION ? 0 : data->n_classes;
     if (n > 0 && data->class_names)
         TRY(h5_write_texts(file, "/classes", (int)n, (const char *const *)data->class_names, err));
     if (n > 0 && data->palette) TRY(h5_write(file, "/palette", (H5Array){H5_U8, 2, {n, 3}}, NULL, data->palette, err));
-    if (n > 0 && spec->class_weights)
-        TRY(h5_write(file, "/class_weights", (H5Array){H5_F32, 1, {n}}, NULL, spec->class_weights, err));
     if (data->mean.n == 0 && data->std.n == 0) return OK;
     TRY(h5_set_int(file, "/normalization", "depth", data->depth, err));
     TRY(write_normalization(file, "/normalization/mean", data->mean, err));
     return write_normalization(file, "/normalization/std", data->std, err);
+}
+
+static Err write_class_weights(H5 *file, const CheckpointWrite *spec, Error *err) {
+    int64_t n = spec->experiment->task == TASK_RECONSTRUCTION ? 0 : spec->data->n_classes;
+    if (n == 0 || !spec->class_weights) return OK;
+    return h5_write(file, "/class_weights", (H5Array){H5_F32, 1, {n}}, NULL, spec->class_weights, err);
 }
 
 static Err write_state(H5 *file, const TrainState *state, Error *err) {
@@ -160,36 +115,43 @@ static Err write_slots(H5 *file, const CheckpointWrite *spec, Error *err) {
     char group[PATH_BYTES];
     for (int k = 0; spec->slot_names && k < spec->n_slots; k++) {
         snprintf(group, sizeof group, "/optimizer/%s", spec->slot_names[k]);
-        TRY(write_entries(file, group, spec->weights, spec->weights->slot[k], WEIGHT_TRAINED, err));
+        TRY(stored_write(file, group, spec->weights, spec->weights->slot[k], WEIGHT_TRAINED, STORED_F32, err));
     }
     if (!spec->accumulated || spec->state->micro == 0) return OK;
     snprintf(group, sizeof group, "/optimizer/%s", gradient_sum);
-    return write_entries(file, group, spec->weights, spec->accumulated, WEIGHT_TRAINED, err);
+    return stored_write(file, group, spec->weights, spec->accumulated, WEIGHT_TRAINED, STORED_F32, err);
 }
 
 static Err write_pretrain(H5 *file, const CheckpointWrite *spec, Error *err) {
     const Weights *weights = spec->pretrain;
     if (!weights) return OK;
-    TRY(write_entries(file, "/pretrain/value", weights, weights->value, 0, err));
+    TRY(stored_write(file, "/pretrain/value", weights, weights->value, 0, STORED_F32, err));
     for (int k = 0; k < weights->n_slots; k++) {
         char group[PATH_BYTES];
         snprintf(group, sizeof group, "/pretrain/%s", spec->pretrain_slot_names[k]);
-        TRY(write_entries(file, group, weights, weights->slot[k], 0, err));
+        TRY(stored_write(file, group, weights, weights->slot[k], 0, STORED_F32, err));
     }
     return OK;
 }
 
 static Err write_weights(H5 *file, const CheckpointWrite *spec, Error *err) {
     const Weights *weights = spec->weights, *average = spec->average;
-    if (!average) return write_entries(file, "/weights", weights, weights->value, 0, err);
+    if (!average) return stored_write(file, "/weights", weights, weights->value, 0, STORED_F32, err);
     TRY(h5_set_int(file, "/weights", "averaged", 1, err));
-    TRY(write_entries(file, "/weights", average, average->value, 0, err));
-    return spec->both ? write_entries(file, training_weights, weights, weights->value, 0, err) : OK;
+    TRY(stored_write(file, "/weights", average, average->value, 0, STORED_F32, err));
+    return spec->both ? stored_write(file, training_weights, weights, weights->value, 0, STORED_F32, err) : OK;
 }
 
 static Err write_all(H5 *file, const CheckpointWrite *spec, Error *err) {
-    TRY(write_header(file, spec, err));
-    TRY(write_data(file, spec, err));
+    const CheckpointHeader header = {.format = CHECKPOINT_FORMAT,
+                                     .version = CHECKPOINT_VERSION,
+                                     .experiment = spec->experiment,
+                                     .config = spec->experiment->root,
+                                     .input = spec->input,
+                                     .onednn = spec->onednn};
+    TRY(checkpoint_write_header(file, &header, err));
+    TRY(checkpoint_write_data(file, spec->experiment->task, spec->data, err));
+    TRY(write_class_weights(file, spec, err));
     TRY(write_weights(file, spec, err));
     TRY(write_slots(file, spec, err));
     TRY(write_pretrain(file, spec, err));
@@ -212,6 +174,8 @@ struct Checkpoint {
     const char *config;
     Shape input;
     CheckpointWriter writer;
+    bool frozen;
+    int stored; /* StoredType of a frozen model's weights */
 };
 
 /* What an HDF5 file is that is no checkpoint, as far as it can be told. */
@@ -243,19 +207,36 @@ static Err read_input(Checkpoint *c, Error *err) {
     return OK;
 }
 
+static Err read_version(const Checkpoint *c, const char *what, int newest, Error *err) {
+    int64_t version;
+    TRY(h5_get_int(c->file, "/", "version", &version, err));
+    if (version > newest)
+        return err_set(err, ERR_FORMAT,
+                       "%s: written by a newer sandglass (%s version %lld, this program reads up to %d)",
+                       h5_path(c->file), what, (long long)version, newest);
+    if (version < 1)
+        return err_set(err, ERR_FORMAT, "%s: there is no %s version %lld", h5_path(c->file), what, (long long)version);
+    return OK;
+}
+
+static Err read_stored_type(Checkpoint *c, Arena *arena, Error *err) {
+    const char *name;
+    TRY(h5_get_text(c->file, "/", "dtype", &name, arena, err));
+    for (int i = 0; stored_type_names[i]; i++) {
+        c->stored = i;
+        if (strcmp(stored_type_names[i], name) == 0) return OK;
+    }
+    return err_set(err, ERR_FORMAT, "%s: its weights are of an unknown type, '%.40s'", h5_path(c->file), name);
+}
+
 static Err read_header(Checkpoint *c, Arena *arena, Error *err) {
     const char *format = "";
     if (h5_has_attr(c->file, "/", "format")) TRY(h5_get_text(c->file, "/", "format", &format, arena, err));
-    if (strcmp(format, format_name) != 0) return refuse_foreign(c->file, format, err);
-    int64_t version;
-    TRY(h5_get_int(c->file, "/", "version", &version, err));
-    if (version > CHECKPOINT_VERSION)
-        return err_set(err, ERR_FORMAT,
-                       "%s: written by a newer sandglass (checkpoint version %lld, this program reads up to %d)",
-                       h5_path(c->file), (long long)version, CHECKPOINT_VERSION);
-    if (version < 1)
-        return err_set(err, ERR_FORMAT, "%s: there is no checkpoint version %lld", h5_path(c->file),
-                       (long long)version);
+    c->frozen = strcmp(format, FROZEN_FORMAT) == 0;
+    if (!c->frozen && strcmp(format, CHECKPOINT_FORMAT) != 0) return refuse_foreign(c->file, format, err);
+    TRY(read_version(c, c->frozen ? "frozen model" : "checkpoint", c->frozen ? FROZEN_VERSION : CHECKPOINT_VERSION,
+                     err));
+    if (c->frozen) TRY(read_stored_type(c, arena, err));
     TRY(h5_read_text(c->file, "/config", &c->config, arena, err));
     TRY(h5_get_text(c->file, "/", "program", &c->writer.program, arena, err));
     TRY(h5_get_text(c->file, "/", "onednn", &c->writer.onednn, arena, err));
@@ -263,10 +244,16 @@ static Err read_header(Checkpoint *c, Arena *arena, Error *err) {
     return read_input(c, err);
 }
 
-static Err open_file(Checkpoint **out, const char *path, Arena *arena, Error *err) {
+static Err open_file(Checkpoint **out, const char *path, bool for_resume, Arena *arena, Error *err) {
     Checkpoint *c = ARENA_NEW(arena, Checkpoint);
     TRY(h5_open(&c->file, path, err));
     Err code = read_header(c, arena, err);
+    if (code == OK && c->frozen && for_resume)
+        code = err_set(
+            err, ERR_FORMAT,
+            "%s: a frozen model, which training cannot go on from: it holds neither normalisation layers nor "
+            "optimizer state; --resume needs the run's own last.h5",
+            path);
     if (code == OK)
         *out = c;
     else
@@ -284,7 +271,7 @@ static Err open_run(Checkpoint **out, const char *run_dir, bool for_resume, cons
         const char *path = arena_printf(arena, "%s/%s", run_dir, *name);
         if (access(path, F_OK) != 0) continue;
         Error *why = ARENA_NEW(arena, Error);
-        if (open_file(out, path, arena, why) == OK) {
+        if (open_file(out, path, for_resume, arena, why) == OK) {
             if (first->count && note) {
                 size_t n = strcspn(first->text, "\n");
                 const char *text = arena_strndup(arena, first->text, n);
@@ -304,7 +291,7 @@ Err checkpoint_open(Checkpoint **out, const char *model, bool for_resume, const 
     if (note) *note = NULL;
     struct stat st;
     bool folder = stat(model, &st) == 0 && S_ISDIR(st.st_mode);
-    return folder ? open_run(out, model, for_resume, note, arena, err) : open_file(out, model, arena, err);
+    return folder ? open_run(out, model, for_resume, note, arena, err) : open_file(out, model, for_resume, arena, err);
 }
 
 void checkpoint_close(Checkpoint *c) {
@@ -323,6 +310,14 @@ const char *checkpoint_config(const Checkpoint *c) {
 
 Shape checkpoint_input(const Checkpoint *c) {
     return c->input;
+}
+
+bool checkpoint_is_frozen(const Checkpoint *c) {
+    return c->frozen;
+}
+
+const char *checkpoint_dtype(const Checkpoint *c) {
+    return stored_type_names[c->stored];
 }
 
 CheckpointWriter checkpoint_writer(const Checkpoint *c) {
@@ -406,32 +401,37 @@ static Err refuse_extra_weights(const Checkpoint *c, const Weights *weights, Err
     return code;
 }
 
-Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err) {
-    TRY(read_entries(c->file, "/weights", weights, weights->value, 0, err));
+Err checkpoint_check_weights(const Checkpoint *c, const Weights *weights, Error *err) {
+    TRY(stored_check(c->file, "/weights", weights, c->stored, err));
     return refuse_extra_weights(c, weights, err);
+}
+
+Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err) {
+    TRY(checkpoint_check_weights(c, weights, err));
+    return stored_read(c->file, "/weights", weights, weights->value, 0, c->stored, err);
 }
 
 Err checkpoint_read_training(const Checkpoint *c, Weights *weights, Weights *average, Error *err) {
     if (!average) return checkpoint_read_weights(c, weights, err);
     TRY(checkpoint_read_weights(c, average, err));
-    return read_entries(c->file, training_weights, weights, weights->value, 0, err);
+    return stored_read(c->file, training_weights, weights, weights->value, 0, STORED_F32, err);
 }
 
 Err checkpoint_read_slots(const Checkpoint *c, Weights *weights, int n, const char *const *slot_names, Error *err) {
     char group[PATH_BYTES];
     for (int k = 0; k < n; k++) {
         snprintf(group, sizeof group, "/optimizer/%s", slot_names[k]);
-        TRY(read_entries(c->file, group, weights, weights->slot[k], WEIGHT_TRAINED, err));
+        TRY(stored_read(c->file, group, weights, weights->slot[k], WEIGHT_TRAINED, STORED_F32, err));
     }
     return OK;
 }
 
 Err checkpoint_read_pretrain(const Checkpoint *c, Weights *weights, const char *const *slot_names, Error *err) {
-    TRY(read_entries(c->file, "/pretrain/value", weights, weights->value, 0, err));
+    TRY(stored_read(c->file, "/pretrain/value", weights, weights->value, 0, STORED_F32, err));
     for (int k = 0; k < weights->n_slots; k++) {
         char group[PATH_BYTES];
         snprintf(group, sizeof group, "/pretrain/%s", slot_names[k]);
-        TRY(read_entries(c->file, group, weights, weights->slot[k], 0, err));
+        TRY(stored_read(c->file, group, weights, weights->slot[k], 0, STORED_F32, err));
     }
     return OK;
 }
@@ -440,6 +440,7 @@ Err checkpoint_read_state(const Checkpoint *c, TrainState *out, const Weights *w
                           Arena *arena, Error *err) {
     *out = (TrainState){0};
     patience_init(&out->patience);
+    if (c->frozen) return OK;
     for (int i = 0; i < N_STATE_FIELDS; i++) {
         const StateField *field = &state_fields[i];
         void *at = (char *)out + field->offset;
@@ -460,5 +461,5 @@ Err checkpoint_read_state(const Checkpoint *c, TrainState *out, const Weights *w
     if (!accumulated || out->micro == 0) return OK;
     char group[PATH_BYTES];
     snprintf(group, sizeof group, "/optimizer/%s", gradient_sum);
-    return read_entries(c->file, group, weights, accumulated, WEIGHT_TRAINED, err);
+    return stored_read(c->file, group, weights, accumulated, WEIGHT_TRAINED, STORED_F32, err);
 }

@@ -100,12 +100,17 @@ typedef struct CheckpointWriter {
     const char *program, *onednn, *hdf5;
 } CheckpointWriter;
 CheckpointWriter checkpoint_writer(const Checkpoint *c);
+/* A frozen model (train/frozen.h), which checkpoint_open opens likewise, except to resume: there is no state in it. */
+bool checkpoint_is_frozen(const Checkpoint *c);
+const char *checkpoint_dtype(const Checkpoint *c); /* of its weights: "f32", "bf16" */
 /* Class names, palette and normalisation as stored, into a DataConfig that otherwise comes from the config. */
 Err checkpoint_read_data(const Checkpoint *c, DataConfig *data, Arena *arena, Error *err);
 /* The loss's weights per class, n of them; NULL when it has none. */
 Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **weights, Arena *arena, Error *err);
 /* Into a network built from the checkpoint's config: every weight must be there with its shape, and no other. */
 Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err);
+/* The same without reading the values, and before there is memory for them (weights_declare). */
+Err checkpoint_check_weights(const Checkpoint *c, const Weights *weights, Error *err);
 /* The same to go on with training: average NULL where the run has none, else it gets /weights, and `weights` those that
  * training goes on with. */
 Err checkpoint_read_training(const Checkpoint *c, Weights *weights, Weights *average, Error *err);

@@ -3,7 +3,9 @@
 #include "train/net.h"
 
 #include "base/number.h"
+#include "model/fold.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,8 @@ struct Net {
     int64_t stride;
     int64_t generation, uses;
     KeptProgram kept[MAX_PROGRAMS];
+    bool folded;             /* the graph is a folded one (model/fold.h) */
+    bool bf16;               /* programs compute in brain floats */
     size_t kept_bytes;       /* that they may take together; 0: any */
     float *padded, *cropped; /* net_run's buffers */
     size_t padded_floats, cropped_floats;
@@ -99,12 +103,32 @@ static Err open_parts(Net *net, Opened *o, const Checkpoint *checkpoint, int n_s
     Graph *graph = NULL;
     TRY(graph_build(&graph, &o->experiment, checkpoint_input(checkpoint), classes, arena, err));
     parts->graph = graph;
-    TRY(weights_new_values(&parts->weights, graph, err));
+    /* What the file does not hold is not taken memory for, however large its config says it is. */
+    TRY(weights_declare(&parts->weights, graph, err));
+    TRY(checkpoint_check_weights(checkpoint, parts->weights, err));
+    TRY(weights_allocate(parts->weights, err));
     TRY(checkpoint_read_weights(checkpoint, parts->weights, err));
     TRY(loss_set_build(&o->losses, &o->experiment, graph, NULL, NULL, arena, err));
     TRY(engine_new(&parts->engine, threads, err));
     net->own_engine = true;
     net->stride = graph_stride(graph);
+    net->folded = checkpoint_is_frozen(checkpoint);
+    net->bf16 = strcmp(checkpoint_dtype(checkpoint), "bf16") == 0 && engine_has_bf16(parts->engine);
+    return OK;
+}
+
+Err net_fold(Net *net, Error *err) {
+    static const LossSet none = {0};
+    Graph *graph;
+    Weights *weights;
+    if (net->folded) return OK;
+    assert(net->arena && net->uses == 0);
+    TRY(graph_fold(&graph, &weights, net->parts.graph, net->parts.weights, net->arena, err));
+    weights_free(net->parts.weights);
+    net->parts.graph = graph;
+    net->parts.weights = weights;
+    net->parts.losses = &none;
+    net->folded = true;
     return OK;
 }
 
@@ -244,6 +268,7 @@ static Err find_program(Net *net, const NetPart *part, Shape input, Program **ou
         CompileSpec spec = {.engine = parts->engine,
                             .graph = parts->graph,
                             .weights = parts->weights,
+                            .bf16 = net->bf16,
                             .draws = part->draws,
                             .from = part->from,
                             .input = input,

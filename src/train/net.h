@@ -14,6 +14,12 @@ typedef struct Net Net;
  * "train.batch_size=8"); what shapes the network must stay. */
 Err net_open(Net **out, const Checkpoint *checkpoint, int n_sets, const char *const *sets, int threads, Error *err);
 
+/* Go on with the folded network (model/fold.h): faster, results equal up to rounding. Of a Net that net_open gave,
+ * before it has computed anything. There are no losses then, and layers that noise or normalisation stood behind are no
+ * longer to be had by name; so it is for results only. What training evaluated is the same bit by bit without. A frozen
+ * model is folded already. */
+Err net_fold(Net *net, Error *err);
+
 /* From parts that exist already and outlive the Net: the trainer's. */
 typedef struct NetParts {
     Engine *engine;
