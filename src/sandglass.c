@@ -72,7 +72,7 @@ static Err load(sg_model *model, const char *path, const char *const *settings, 
     if (n == 0 && (code == ERR_CONFIG || code == ERR_DATA)) code = ERR_FORMAT; /* whose else: it is the file's text */
     checkpoint_close(checkpoint);
     arena_free(arena);
-    return code;
+    return code == OK ? net_fold(model->net, err) : code;
 }
 
 sg_status sg_model_load(sg_model **out, const char *path, const char *const *settings, sg_error *error) {

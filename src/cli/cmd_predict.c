@@ -211,6 +211,7 @@ static Err run_predict(const Call *call, Error *err) {
     TRY(check_line(&p, &spec, err));
     p.jobs.stop = signals_catch();
     Err code = model_open(&p.jobs.net, &p.model, call, &p.options->sets, p.options->threads, err);
+    if (code == OK && !p.options->corrupt) code = net_fold(p.jobs.net, err); /* which is without noise layers */
     if (code == OK) code = run_model(&p, &spec, err);
     inputs_close(&p.inputs);
     predictor_free(p.jobs.predictor);

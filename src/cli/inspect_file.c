@@ -1,4 +1,4 @@
-/* inspect_file.c - what an HDF5 file of ours holds: a checkpoint (or a run directory) or a dataset. */
+/* inspect_file.c - what an HDF5 file of ours holds: a checkpoint (or a run directory), a frozen model or a dataset. */
 #include "cli/inspect.h"
 
 #include "data/pack.h"
@@ -23,6 +23,7 @@ static char *shape_of(const H5Array *a, Arena *arena) {
 
 typedef struct CheckpointView {
     const char *path, *program, *onednn, *config;
+    const char *dtype; /* of a frozen model's weights; NULL: it is a checkpoint */
     int64_t version;
     bool averaged, to_go_on; /* the weights are train.ema's; those that training goes on with are there too */
     TrainState state;
@@ -59,6 +60,7 @@ static Err read_checkpoint(CheckpointView *v, const char *path, Arena *arena, Er
     if (code == OK) {
         v->path = arena_strdup(arena, checkpoint_path(checkpoint));
         v->config = arena_strdup(arena, checkpoint_config(checkpoint));
+        if (checkpoint_is_frozen(checkpoint)) v->dtype = checkpoint_dtype(checkpoint);
         code = checkpoint_read_state(checkpoint, &v->state, NULL, 0, arena, err);
     }
     checkpoint_close(checkpoint);
@@ -78,15 +80,21 @@ static const char *weight_name(const CheckpointView *v, int i) {
     return v->weights[i] + strlen("/weights/");
 }
 
-static void print_checkpoint(const CheckpointView *v, Arena *arena) {
-    const TrainState *s = &v->state;
+static void print_state(const TrainState *s) {
     char duration[32];
     text_duration(s->seconds, duration);
-    printf("%s: checkpoint, format version %lld, by sandglass %s with oneDNN %s\n", v->path, (long long)v->version,
-           v->program, v->onednn);
     printf("trained: %lld epochs, %lld steps, %s\n", (long long)s->epoch, (long long)s->step, duration);
     if (s->batch > 0) printf("in the middle of an epoch: %lld batches done\n", (long long)s->batch);
     if (s->best_epoch > 0) printf("best: epoch %lld, %.6g\n", (long long)s->best_epoch, s->best_value);
+}
+
+static void print_checkpoint(const CheckpointView *v, Arena *arena) {
+    printf("%s: %s, format version %lld, by sandglass %s with oneDNN %s\n", v->path,
+           v->dtype ? "frozen model" : "checkpoint", (long long)v->version, v->program, v->onednn);
+    if (v->dtype)
+        printf("weights: %s\n", v->dtype);
+    else
+        print_state(&v->state);
     if (v->n_classes > 0) {
         printf("classes:");
         for (int c = 0; c < v->n_classes; c++) printf("%s %s", c ? "," : "", v->class_names[c]);
@@ -103,25 +111,37 @@ static void print_checkpoint(const CheckpointView *v, Arena *arena) {
     printf("\nconfig\n%s", v->config);
 }
 
+static void print_state_json(const TrainState *s, Json *j) {
+    json_int(j, "epoch", s->epoch);
+    json_int(j, "batch", s->batch);
+    json_int(j, "step", s->step);
+    json_float(j, "seconds", s->seconds);
+    json_int(j, "best_epoch", s->best_epoch);
+    json_float(j, "best_value", s->best_value);
+}
+
+static void print_history_json(const TrainState *s, Json *j) {
+    json_open_array(j, "history");
+    for (int i = 0; i < s->n_history; i++) json_raw(j, NULL, s->history[i]);
+    json_close(j);
+}
+
 static void print_checkpoint_json(const CheckpointView *v, const Call *call) {
-    const TrainState *s = &v->state;
     Json j = json_begin(call->arena);
     json_open_object(&j, NULL);
-    json_string(&j, "what", "checkpoint");
+    json_string(&j, "what", v->dtype ? "frozen model" : "checkpoint");
     json_string(&j, "path", v->path);
     json_int(&j, "version", v->version);
     json_string(&j, "program", v->program);
     json_string(&j, "onednn", v->onednn);
-    json_int(&j, "epoch", s->epoch);
-    json_int(&j, "batch", s->batch);
-    json_int(&j, "step", s->step);
-    json_float(&j, "seconds", s->seconds);
-    json_int(&j, "best_epoch", s->best_epoch);
-    json_float(&j, "best_value", s->best_value);
+    if (v->dtype)
+        json_string(&j, "dtype", v->dtype);
+    else
+        print_state_json(&v->state, &j);
     json_open_array(&j, "classes");
     for (int c = 0; c < v->n_classes; c++) json_string(&j, NULL, v->class_names[c]);
     json_close(&j);
-    json_bool(&j, "averaged", v->averaged);
+    if (!v->dtype) json_bool(&j, "averaged", v->averaged);
     json_open_array(&j, "weights");
     for (int i = 0; i < v->n_weights; i++) {
         json_open_object(&j, NULL);
@@ -132,9 +152,7 @@ static void print_checkpoint_json(const CheckpointView *v, const Call *call) {
         json_close(&j);
     }
     json_close(&j);
-    json_open_array(&j, "history");
-    for (int i = 0; i < s->n_history; i++) json_raw(&j, NULL, s->history[i]);
-    json_close(&j);
+    if (!v->dtype) print_history_json(&v->state, &j);
     json_string(&j, "config", v->config);
     json_close(&j);
     print_json(call, &j);
