@@ -102,15 +102,17 @@ SG_API const char *sg_model_layer_name(const sg_model *model, int layer);
 
 /* ---- sessions ---- */
 
-/* A model made ready to compute. There are two kinds:
+/* A model made ready to compute. There are two kinds of session.
  *
- * of one size (width and height are given): everything is compiled and all memory is taken when it is opened, and a run
- *     allocates nothing, but for small argument lists within oneDNN. The size is that of the pictures, with no
- * resizing: if the network wants multiples of its stride, pictures are extended by repeating their edges, and results
- * cut. of any size (width and height are 0): for pictures one by one, whatever their sizes. Memory is taken as they
- * need it, at most memory_mb: larger pictures are done in overlapping tiles, blended where they meet. Where the model's
- *     config says data.fit: resize, pictures are resized to the network and results back. This is what `sandglass
- *     predict` does. The first picture of a size takes longer.
+ * For one size (width and height are given), everything is compiled and all memory is taken when it is opened, and a
+ * run allocates nothing, but for small argument lists within oneDNN. The size is that of the pictures, with no
+ * resizing: where the network wants multiples of its stride, pictures are extended by repeating their edges, and
+ * results are cut.
+ *
+ * For any size (width and height are 0), pictures are taken one by one, whatever their sizes, as `sandglass predict`
+ * does. Memory is taken as they need it, at most memory_mb: larger pictures are done in overlapping tiles, blended
+ * where they meet. Where the model's config says data.fit: resize, pictures are resized to the network and results
+ * back. The first picture of a size takes longer.
  */
 typedef struct sg_session sg_session;
 

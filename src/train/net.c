@@ -50,6 +50,8 @@ Err net_session(Net **out, const Net *of, int threads, Error *err) {
     if (!net) return err_set(err, ERR_MEMORY, "out of memory");
     net->parts = of->parts;
     net->stride = of->stride;
+    net->folded = of->folded;
+    net->bf16 = of->bf16;
     Err code = engine_new(&net->parts.engine, threads, err);
     net->own_engine = true;
     if (code == OK)
@@ -336,6 +338,7 @@ Err net_compile(Net *net, CompileSpec spec, Program **out, Error *err) {
     spec.engine = net->parts.engine;
     spec.graph = net->parts.graph;
     spec.weights = net->parts.weights;
+    if (!spec.training) spec.bf16 = net->bf16;
     return compile_program(out, &spec, err);
 }
 

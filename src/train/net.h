@@ -94,8 +94,8 @@ typedef struct NetPart {
  * is read. Both are the Net's, until the next call. Only what the result needs is computed. */
 Err net_part(Net *net, const NetPart *part, Shape input, Program **out, const char **result, Error *err);
 
-/* A program of the caller's own on this network: engine, graph and weights are filled in here. The caller frees it
- * before the Net. */
+/* A program of the caller's own on this network: engine, graph and weights are filled in here, and for inference the
+ * precision. The caller frees it before the Net. */
 Err net_compile(Net *net, CompileSpec spec, Program **out, Error *err);
 
 /* What an evaluation is to do. */
