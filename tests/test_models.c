@@ -276,6 +276,60 @@ static void test_any_size(void **state) {
     }
 }
 
+/* A training step and the scores of pictures that come down to single pixels: planes of one pixel lie alike with the
+ * channels first and last, and every operation has to agree with its neighbours on which of the two they are. */
+static void check_small(const Row *row, int64_t height, int64_t width) {
+    Model m = {.row = row, .seed = 3, .input = SHAPE(2, 3, height, width)};
+    m.graph = build(&m.experiment, row, row->sets, SHAPE(1, 3, height, width), CLASSES);
+    m.input.dim[2] = m.graph->input.dim[2];
+    m.input.dim[3] = m.graph->input.dim[3];
+    const int64_t each = shape_size(m.input) / 2, logits = each / 3 * CLASSES;
+    m.x = ARENA_ARRAY(arena, float, 2 * each);
+    m.mask = ARENA_ARRAY(arena, uint8_t, 2 * each / 3);
+    for (int64_t i = 0; i < 2 * each; i++) m.x[i] = (float)uniform(m.seed, "input", i);
+    for (int64_t i = 0; i < 2 * each / 3; i++) m.mask[i] = (uint8_t)(number(m.seed, "mask", i) % CLASSES);
+    MUST(weights_new(&m.weights, m.graph, &err));
+    MUST(loss_set_build(&m.losses, &m.experiment, m.graph, NULL, NULL, arena, &err));
+    for (int i = 0; i < m.weights->n; i++)
+        fill_weight(&m.weights->entries[i], m.seed, m.weights->value + m.weights->entries[i].offset);
+    Program *both = compile(&m, false);
+    const char *what = arena_printf(arena, "%s %lldx%lld", row->name, (long long)height, (long long)width);
+    for (int k = 0; k < 2; k++) {
+        Model one = m;
+        one.input.dim[0] = 1;
+        one.x += k * each;
+        Program *alone = compile(&one, false);
+        const float *want = (const float *)program_read(both, "logits") + k * logits;
+        compare(what, logits, program_read(alone, "logits"), logits, want, EVAL);
+        program_free(alone);
+    }
+    Program *training = compile(&m, true);
+    assert_true(isfinite(loss_batch_value(&m.losses, training)));
+    for (int64_t i = 0; i < m.weights->trained_size; i++) assert_true(isfinite(m.weights->grad[i]));
+    program_free(training);
+    program_free(both);
+    weights_free(m.weights);
+}
+
+static void test_small_pictures(void **state) {
+    static const Row small[] = {
+        {.name = "segnet_basic", .sets = {"model.params.width=16"}},
+        {.name = "segnet", .sets = {"model.params.width=8"}},
+        {.name = "unet", .sets = {"model.params.width=8", "model.params.depth=5"}},
+        {.name = "unet", .sets = {"model.params.width=8", "model.params.depth=5", "model.params.up=bilinear"}},
+        {.name = "resunet", .sets = {"model.params.width=8", "model.params.depth=5"}},
+        {.name = "fcn8s", .sets = {"model.params.width=8", "model.params.fc=64", "model.params.dropout=0"}},
+        {.name = "linknet", .sets = {"model.params.width=16"}},
+        {.name = "erfnet", .sets = {"model.params.dropout=0"}},
+        {.name = "fastnet", .sets = {"model.params.width=16", "model.params.dropout=0"}},
+    };
+    static const int64_t sizes[][2] = {{33, 33}, {32, 70}, {8, 8}, {1, 1}};
+    for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
+        bool any_size = strncmp(small[i].name, "segnet", 6) == 0; /* at least a pixel at the bottom */
+        for (int k = 0; k < (any_size ? 2 : 4); k++) check_small(&small[i], sizes[k][0], sizes[k][1]);
+    }
+}
+
 static void test_against_pytorch(void **state) {
     check(*state);
 }
@@ -299,10 +353,11 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    struct CMUnitTest tests[N_ROWS + 2] = {{.name = "test_parameters", .test_func = test_parameters},
-                                           {.name = "test_any_size", .test_func = test_any_size}};
+    struct CMUnitTest tests[N_ROWS + 3] = {{.name = "test_parameters", .test_func = test_parameters},
+                                           {.name = "test_any_size", .test_func = test_any_size},
+                                           {.name = "test_small_pictures", .test_func = test_small_pictures}};
     for (int i = 0; i < N_ROWS; i++)
-        tests[i + 2] = (struct CMUnitTest){
+        tests[i + 3] = (struct CMUnitTest){
             .name = rows[i].name, .test_func = test_against_pytorch, .initial_state = (void *)&rows[i]};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -414,6 +414,11 @@ static bool has_planes(const Tensor *t) {
     return t->shape.rank >= 3;
 }
 
+/* Whether planes, where there are any, lie in this layout. */
+static bool lies_in(Build *b, const Tensor *t, Layout layout) {
+    return !has_planes(t) || t->layout == layout || md_same(t->md, md_like(b, t->type, t->shape, layout));
+}
+
 /* The layout the arguments of a native step will have: that of its first source that has one to choose, if the step can
  * take it. An external result stays plain, and all the others with it. */
 static Layout native_layout(const NativeSpec *spec) {
@@ -443,7 +448,8 @@ int64_t layout_inner(Layout layout, Shape shape) {
     }
 }
 
-static NativeArg native_arg(const Tensor *t, NativeLayout wanted) {
+/* The layout is the step's: a plane of one pixel lies alike in several, and its tensor knows the first of them. */
+static NativeArg native_arg(const Tensor *t, NativeLayout wanted, Layout layout) {
     NativeArg a = {.shape = t->shape, .type = t->type};
     a.size = (int64_t)(md_bytes(t->md) / dtype_bytes(t->type));
     a.outer = a.size;
@@ -451,7 +457,7 @@ static NativeArg native_arg(const Tensor *t, NativeLayout wanted) {
     if (wanted == NATIVE_PLANES && t->shape.rank >= 3) {
         int64_t places = 1;
         for (int i = 2; i < t->shape.rank; i++) places *= t->shape.dim[i];
-        a.inner = layout_inner(t->layout, t->shape);
+        a.inner = layout_inner(layout, t->shape);
         a.outer = places > 0 ? a.size / (places * a.inner) : 0;
     }
     return a;
@@ -476,11 +482,10 @@ void op_native(Build *b, const NativeSpec *spec) {
         if (build_failed(b)) return;
         step_arg(s, DNNL_ARG_MULTIPLE_DST + i, t, true);
     }
-    for (int i = 0; i < n; i++) s->native_args[i] = native_arg(s->args[i].tensor, spec->layout);
-    for (int i = 0; spec->layout == NATIVE_PLANES && i < n; i++)
-        assert(!has_planes(s->args[i].tensor) || s->args[i].tensor->layout == layout ||
-               layout_inner(s->args[i].tensor->layout, s->args[i].tensor->shape) ==
-                   layout_inner(layout, s->args[i].tensor->shape));
+    for (int i = 0; i < n; i++) {
+        assert(spec->layout != NATIVE_PLANES || lies_in(b, s->args[i].tensor, layout));
+        s->native_args[i] = native_arg(s->args[i].tensor, spec->layout, layout);
+    }
     s->fn = spec->fn;
     s->call = (NativeCall){.n_src = spec->n_src,
                            .n_dst = spec->n_dst,
