@@ -126,7 +126,7 @@ static void test_value(void **state) {
                           .loss = 3,
                           .n_parts = 2,
                           .parts = {{"a", 1}, {"b", 2}},
-                          .segmentation = {.miou = 0.125},
+                          .segmentation = {.miou = 0.125, .pixels = 1},
                           .n_classes = 2,
                           .classes = classes};
     assert_true(best_value(&(Best){{"miou", true}, BEST_METRIC, NULL, 0}, &e) == 0.125);

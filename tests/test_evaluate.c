@@ -219,7 +219,7 @@ static void test_report(void **state) {
                     .loss = 2,
                     .n_classes = 2,
                     .classes = classes,
-                    .segmentation = {.miou = 0.5, .bounded = true, .ignored = 7}};
+                    .segmentation = {.miou = 0.5, .bounded = true, .n_bounded = 1, .pixels = 5, .ignored = 7}};
     Json j = json_begin(s->arena);
     json_open_object(&j, NULL);
     evaluation_write_json(&e, names, &j);
@@ -232,7 +232,7 @@ static void test_report(void **state) {
                        "\"dog\":{\"pixels\":0,\"images\":0,\"absent\":true,\"iou\":null,\"accuracy\":null,"
                        "\"precision\":null,\"recall\":null,\"dice\":null,\"boundary_f1\":null}},\"images\":3}");
     e.task = TASK_CLASSIFICATION;
-    e.segmentation = (SegmentationScore){.top5_accuracy = 0.5};
+    e.segmentation = (SegmentationScore){.top5_accuracy = 0.5, .pixels = 2};
     j = json_begin(s->arena);
     json_open_object(&j, NULL);
     evaluation_write_json(&e, names, &j);
@@ -250,13 +250,45 @@ static void test_report(void **state) {
     assert_null(strstr(json_text(&j), "per_class"));
 }
 
+/* Of masks that are ignored altogether nothing is known; of whole pictures of one class, found so, no outline is. */
+static void test_nothing_to_score(void **state) {
+    Scratch *s = *state;
+    static const char *const metrics[] = {"pixel_accuracy", "mean_accuracy", "miou",      "frequency_weighted_iou",
+                                          "mean_precision", "mean_recall",   "mean_dice", "boundary_f1"};
+    const uint8_t one[4] = {1, 1, 1, 1}, ignored[4] = {255, 255, 255, 255};
+    for (int i = 0; i < 2; i++) {
+        Confusion confusion;
+        Boundary *boundary = NULL;
+        ClassScore classes[2];
+        double value;
+        Evaluation e = {.task = TASK_SEGMENTATION, .n_classes = 2, .classes = classes};
+        CHECK(confusion_new(&confusion, 2, &s->err));
+        CHECK(boundary_new(&boundary, 2, BOUNDARY_TOLERANCE, &s->err));
+        CHECK(confusion_add_mask(&confusion, 2, 2, one, i == 0 ? ignored : one, &s->err));
+        CHECK(boundary_add(boundary, 2, 2, one, i == 0 ? ignored : one, &s->err));
+        confusion_scores(&confusion, &e.segmentation, classes);
+        boundary_scores(boundary, &e.segmentation, classes);
+        for (size_t k = 0; k < sizeof metrics / sizeof *metrics; k++) {
+            const bool has = i == 1 && strcmp(metrics[k], "boundary_f1") != 0;
+            assert_int_equal(evaluation_metric(&e, metrics[k], &value), has);
+            if (has) assert_true(value == 1);
+        }
+        Json j = json_begin(s->arena);
+        json_open_object(&j, NULL);
+        evaluation_write_json(&e, NULL, &j);
+        json_close(&j);
+        assert_non_null(strstr(json_text(&j), i == 0 ? "\"miou\":null" : "\"miou\":1,"));
+        assert_non_null(strstr(json_text(&j), "\"boundary_f1\":null"));
+        boundary_free(boundary);
+        confusion_free(&confusion);
+    }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_set_up, scratch_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_pictures_of_any_size),
-        TEST(test_views),
-        TEST(test_what_training_computes),
-        TEST(test_report),
+        TEST(test_pictures_of_any_size), TEST(test_views), TEST(test_what_training_computes), TEST(test_report),
+        TEST(test_nothing_to_score),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
 }

@@ -84,6 +84,10 @@ static void on_progress(void *context, const Progress *p) {
 
 /* "  val loss 0.123  miou 0.512": what decides about a network of this task. */
 static void text_scores(const Evaluation *val, char *text, size_t bytes) {
+    if (val->task != TASK_RECONSTRUCTION && val->segmentation.pixels == 0) {
+        snprintf(text, bytes, "  val: nothing is labelled");
+        return;
+    }
     switch (val->task) {
     case TASK_SEGMENTATION:
         snprintf(text, bytes, "  val loss %.5g  accuracy %.4f  miou %.4f", val->loss, val->segmentation.pixel_accuracy,

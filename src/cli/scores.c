@@ -50,17 +50,36 @@ static void print_classes(FILE *out, const Evaluation *e, const char *const *cla
     }
 }
 
+/* One line; "-" where there is nothing to score. */
+static void print_mean(FILE *out, const Evaluation *e, const char *words, const char *metric) {
+    double value;
+    if (evaluation_metric(e, metric, &value))
+        fprintf(out, "%-23s  %.4f", words, value);
+    else
+        fprintf(out, "%-23s  -", words);
+}
+
+static void print_means(FILE *out, const Evaluation *e, const char *const (*rows)[2]) {
+    for (; (*rows)[0]; rows++) {
+        print_mean(out, e, (*rows)[0], (*rows)[1]);
+        fputc('\n', out);
+    }
+}
+
 static void print_segmentation(FILE *out, const Evaluation *e) {
+    static const char *const rows[][2] = {{"pixel accuracy", "pixel_accuracy"},
+                                          {"mean accuracy", "mean_accuracy"},
+                                          {"mean IoU", "miou"},
+                                          {"frequency-weighted IoU", "frequency_weighted_iou"},
+                                          {"mean precision", "mean_precision"},
+                                          {"mean Dice", "mean_dice"},
+                                          {NULL, NULL}};
     const SegmentationScore *s = &e->segmentation;
-    fprintf(out, "pixel accuracy           %.4f\n", s->pixel_accuracy);
-    fprintf(out, "mean accuracy            %.4f\n", s->mean_accuracy);
-    fprintf(out, "mean IoU                 %.4f\n", s->miou);
-    fprintf(out, "frequency-weighted IoU   %.4f\n", s->frequency_weighted_iou);
-    fprintf(out, "mean precision           %.4f\n", s->mean_precision);
-    fprintf(out, "mean Dice                %.4f\n", s->mean_dice);
-    if (s->bounded)
-        fprintf(out, "boundary F1              %.4f (within %g %% of the diagonal)\n", s->boundary_f1,
-                100 * e->boundary_tolerance);
+    print_means(out, e, rows);
+    if (s->bounded) {
+        print_mean(out, e, "boundary F1", "boundary_f1");
+        fprintf(out, " (within %g %% of the diagonal)\n", 100 * e->boundary_tolerance);
+    }
     int64_t all = s->pixels + s->ignored;
     if (s->ignored > 0)
         fprintf(out, "ignored pixels           %lld of %lld (%.1f %%)\n", (long long)s->ignored, (long long)all,
@@ -68,12 +87,15 @@ static void print_segmentation(FILE *out, const Evaluation *e) {
 }
 
 static void print_classification(FILE *out, const Evaluation *e) {
+    static const char *const first[][2] = {{"accuracy", "accuracy"}, {NULL, NULL}};
+    static const char *const rows[][2] = {{"top-5 accuracy", "top5_accuracy"}, /* only where there are more classes */
+                                          {"mean accuracy", "mean_accuracy"},
+                                          {"mean precision", "mean_precision"},
+                                          {"mean F1", "mean_f1"},
+                                          {NULL, NULL}};
     const SegmentationScore *s = &e->segmentation;
-    fprintf(out, "accuracy                 %.4f\n", s->pixel_accuracy);
-    if (e->n_classes > TOP_CLASSES) fprintf(out, "top-%d accuracy           %.4f\n", TOP_CLASSES, s->top5_accuracy);
-    fprintf(out, "mean accuracy            %.4f\n", s->mean_accuracy);
-    fprintf(out, "mean precision           %.4f\n", s->mean_precision);
-    fprintf(out, "mean F1                  %.4f\n", s->mean_dice);
+    print_means(out, e, first);
+    print_means(out, e, e->n_classes > TOP_CLASSES ? rows : rows + 1);
     if (s->ignored > 0) fprintf(out, "ignored images           %lld\n", (long long)s->ignored);
 }
 

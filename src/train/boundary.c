@@ -242,5 +242,6 @@ void boundary_scores(const Boundary *b, SegmentationScore *out, ClassScore *clas
         n += classes[c].bounded;
     }
     out->bounded = true;
+    out->n_bounded = n;
     out->boundary_f1 = n > 0 ? sum / n : 0;
 }

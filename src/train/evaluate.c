@@ -4,41 +4,43 @@
 #include <math.h>
 #include <string.h>
 
-/* Name, and where the value is. NULL ends the table. */
+/* Name, value, and whether there is one: of nothing but ignored pixels there is no score. name NULL ends the table. */
 typedef struct Score {
     const char *name;
     double value;
+    bool none;
 } Score;
 enum { MAX_SCORES = 16 };
 
 static void list_scores(const Evaluation *e, Score scores[MAX_SCORES]) {
     const SegmentationScore *s = &e->segmentation;
+    const bool none = s->pixels == 0;
     int n = 0;
-    scores[n++] = (Score){"loss", e->loss};
+    scores[n++] = (Score){"loss", e->loss, false};
     switch (e->task) {
     case TASK_RECONSTRUCTION:
-        scores[n++] = (Score){"mse", e->mse};
-        scores[n++] = (Score){"mae", e->mae};
-        scores[n++] = (Score){"squared_error_per_image", e->squared_error_per_image};
+        scores[n++] = (Score){"mse", e->mse, false};
+        scores[n++] = (Score){"mae", e->mae, false};
+        scores[n++] = (Score){"squared_error_per_image", e->squared_error_per_image, false};
         break;
     case TASK_SEGMENTATION:
-        scores[n++] = (Score){"pixel_accuracy", s->pixel_accuracy};
-        scores[n++] = (Score){"mean_accuracy", s->mean_accuracy};
-        scores[n++] = (Score){"miou", s->miou};
-        scores[n++] = (Score){"frequency_weighted_iou", s->frequency_weighted_iou};
-        scores[n++] = (Score){"mean_precision", s->mean_precision};
-        scores[n++] = (Score){"mean_dice", s->mean_dice};
-        if (s->bounded) scores[n++] = (Score){"boundary_f1", s->boundary_f1};
+        scores[n++] = (Score){"pixel_accuracy", s->pixel_accuracy, none};
+        scores[n++] = (Score){"mean_accuracy", s->mean_accuracy, none};
+        scores[n++] = (Score){"miou", s->miou, none};
+        scores[n++] = (Score){"frequency_weighted_iou", s->frequency_weighted_iou, none};
+        scores[n++] = (Score){"mean_precision", s->mean_precision, none};
+        scores[n++] = (Score){"mean_dice", s->mean_dice, none};
+        if (s->bounded) scores[n++] = (Score){"boundary_f1", s->boundary_f1, s->n_bounded == 0};
         break;
     case TASK_CLASSIFICATION:
-        scores[n++] = (Score){"accuracy", s->pixel_accuracy};
-        scores[n++] = (Score){"top5_accuracy", s->top5_accuracy};
-        scores[n++] = (Score){"mean_accuracy", s->mean_accuracy};
-        scores[n++] = (Score){"mean_precision", s->mean_precision};
-        scores[n++] = (Score){"mean_f1", s->mean_dice};
+        scores[n++] = (Score){"accuracy", s->pixel_accuracy, none};
+        scores[n++] = (Score){"top5_accuracy", s->top5_accuracy, none};
+        scores[n++] = (Score){"mean_accuracy", s->mean_accuracy, none};
+        scores[n++] = (Score){"mean_precision", s->mean_precision, none};
+        scores[n++] = (Score){"mean_f1", s->mean_dice, none};
         break;
     }
-    scores[n] = (Score){NULL, 0};
+    scores[n] = (Score){NULL, 0, false};
 }
 
 static void write_classes(const Evaluation *e, const char *const *class_names, Json *json) {
@@ -81,7 +83,8 @@ void loss_parts_write_json(int n, const LossPart *parts, Json *json) {
 void evaluation_write_json(const Evaluation *e, const char *const *class_names, Json *json) {
     Score scores[MAX_SCORES];
     list_scores(e, scores);
-    for (const Score *s = scores; s->name; s++) json_float(json, s->name, s->value);
+    for (const Score *s = scores; s->name; s++)
+        s->none ? json_null(json, s->name) : json_float(json, s->name, s->value);
     loss_parts_write_json(e->n_parts, e->parts, json);
     if (class_names && e->classes) write_classes(e, class_names, json);
     json_int(json, "images", e->images);
@@ -105,7 +108,7 @@ bool evaluation_metric(const Evaluation *e, const char *name, double *value) {
     for (const Score *s = scores; s->name; s++)
         if (strcmp(s->name, name) == 0) {
             *value = s->value;
-            return true;
+            return !s->none;
         }
     return false;
 }

@@ -32,13 +32,14 @@ Evaluation evaluation_copy(const Evaluation *e, Arena *arena);
 void loss_parts_write_json(int n, const LossPart *parts, Json *json);
 
 /* Write the scores as members of the object that is open in `json`: the task's metrics by name ("loss", "miou" ...),
- * boundary_f1 where it was computed, and "images". A loss of several terms also gives "terms":{NAME:VALUE}. class_names
- * not NULL, as for a report: also "ignored", the pixels (or labels) that were left out, and "per_class":{NAME:{...}}
- * with "pixels" (segmentation), "images", "absent" (true: not in the targets) and each metric of one class, null where
- * the class has no such score. */
+ * boundary_f1 where it was computed, null where there was nothing to score, and "images". A loss of several terms also
+ * gives "terms":{NAME:VALUE}. class_names not NULL, as for a report: also "ignored", the pixels (or labels) that were
+ * left out, and "per_class":{NAME:{...}} with "pixels" (segmentation), "images", "absent" (true: not in the targets)
+ * and each metric of one class, null where the class has no such score. */
 void evaluation_write_json(const Evaluation *e, const char *const *class_names, Json *json);
 
-/* The value of a metric by the name a config uses ("miou"); false when the task has no such metric. */
+/* The value of a metric by the name a config uses ("miou"); false when the task has no such metric, or there was
+ * nothing to score: no labelled pixel, for boundary_f1 no outline. */
 bool evaluation_metric(const Evaluation *e, const char *name, double *value);
 /* The metrics that this task has; ends with name NULL. */
 const MetricName *evaluation_metrics(Task task);

@@ -56,8 +56,9 @@ typedef struct ClassScore {
 typedef struct SegmentationScore {
     double pixel_accuracy, mean_accuracy, miou, frequency_weighted_iou, mean_precision, mean_dice, boundary_f1;
     bool bounded;         /* boundary_f1 was wanted */
+    int n_bounded;        /* classes that have one; 0: the mean is over nothing */
     double top5_accuracy; /* classification: labels among the TOP_CLASSES highest scores */
-    int64_t pixels;       /* with a class in the target */
+    int64_t pixels;       /* with a class in the target; 0: all the means are over nothing */
     int64_t ignored;
 } SegmentationScore;
 /* All but boundary_f1. classes: c->n entries, or NULL. */

@@ -219,7 +219,9 @@ static bool judge_epoch(Run *run, const Evaluation *val) {
     if (run->data.val_loader && !val) return false;
     double value = val ? best_value(&run->best, val) : best_train_value(&run->best, &s->train_loss, &run->losses);
     if (isnan(value) && s->best_epoch == 0)
-        run_note(run, "train.best: '%s' has no value: the class is neither in data.val nor predicted", metric->name);
+        run_note(run, "train.best: '%s' has no value: %s", metric->name,
+                 run->best.sort == BEST_CLASS ? "the class is neither in data.val nor predicted"
+                                              : "there is nothing in data.val to score");
     plateau_update(&s->plateau, &run->schedule, value, metric->higher_is_better);
     patience_update(&s->patience, metric, value, run->train->min_delta);
     if (!evaluation_is_better(metric, value, s->best_epoch == 0 ? (double)NAN : s->best_value)) return false;
