@@ -25,7 +25,7 @@ Augment *augment_of(const char *list) {
                                  list),
                     augment_case.arena);
     if (augment_new(&a, experiment.train.augment, augment_case.arena, &err) != OK ||
-        augment_bind(a, &data, augment_case.arena, &err) != OK)
+        augment_bind(a, &data, true, augment_case.arena, &err) != OK)
         fail_msg("%s", err.text);
     return a;
 }

@@ -255,7 +255,7 @@ static void test_augmented(void **state) {
     Split *split = open_split();
     Augment *augment;
     assert_int_equal(augment_new(&augment, experiment.train.augment, arena, NULL), OK);
-    assert_int_equal(augment_bind(augment, split_config(split), arena, NULL), OK);
+    assert_int_equal(augment_bind(augment, split_config(split), split_info(split)->has_mask, arena, NULL), OK);
     LoaderSpec spec = {.split = split, .batch_size = 5, .seed = 3, .shuffle = true, .augment = augment, .multiple = 8};
     Loader *a = new_loader(&spec), *b = new_loader(&spec);
     int64_t shape[4];

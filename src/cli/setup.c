@@ -88,7 +88,8 @@ static Err build_graph(Setup *s, Shape sample, Error *err) {
 Err setup_network(Setup *s, Error *err) {
     Err first = OK;
     first = augment_new(&s->augment, s->experiment.train.augment, s->arena, err);
-    if (first == OK && s->train) first = augment_bind(s->augment, &s->data, s->arena, err);
+    if (first == OK && s->train)
+        first = augment_bind(s->augment, &s->data, split_info(s->train)->has_mask, s->arena, err);
     if (first != OK) s->augment = NULL;
     keep_first(&first, optimizer_read(&s->optimizer, &s->experiment, s->arena, err));
     keep_first(&first, schedule_read(&s->schedule, &s->experiment, s->arena, err));

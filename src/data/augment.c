@@ -86,10 +86,10 @@ Err augment_new(Augment **out, const Node *node, Arena *arena, Error *err) {
     return result == OK ? check_size(a, err) : result;
 }
 
-Err augment_bind(Augment *a, const DataConfig *data, Arena *arena, Error *err) {
+Err augment_bind(Augment *a, const DataConfig *data, bool has_masks, Arena *arena, Error *err) {
     for (int i = 0; a != NULL && i < a->n; i++) {
         const Step *s = &a->steps[i];
-        const char *phrase = s->kind->bind != NULL ? s->kind->bind(s->params, data, arena) : NULL;
+        const char *phrase = s->kind->bind != NULL ? s->kind->bind(s->params, data, has_masks, arena) : NULL;
         if (phrase != NULL) return err_at(err, ERR_CONFIG, s->mark, "%s: %s", s->what, phrase);
     }
     return OK;

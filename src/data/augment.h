@@ -18,8 +18,9 @@ typedef struct AugmentKind {
     size_t params_bytes;
     /* What the table cannot say: a phrase in the arena about knobs that do not go together; NULL: fine. May be NULL. */
     const char *(*check)(const void *params, Arena *arena);
-    /* Take class names for the numbers they have: a phrase, or NULL. May be NULL. */
-    const char *(*bind)(void *params, const DataConfig *data, Arena *arena);
+    /* Take class names for the numbers they have, and see that there are masks where knobs look at them: a phrase, or
+     * NULL. May be NULL. */
+    const char *(*bind)(void *params, const DataConfig *data, bool has_masks, Arena *arena);
     /* One of the two. */
     Err (*move)(const void *params, Rng *rng, View *view, Error *err);
     Err (*change)(const void *params, Rng *rng, Sample *sample, Error *err);
@@ -32,8 +33,8 @@ extern const AugmentKind *const augment_kinds[]; /* NULL-terminated */
 typedef struct Augment Augment;
 /* node: the config's list; NULL gives an empty pipeline. One whose results differ in size is an error. */
 Err augment_new(Augment **out, const Node *node, Arena *arena, Error *err);
-/* Once the classes are known, before the first use: kinds may name some. */
-Err augment_bind(Augment *augment, const DataConfig *data, Arena *arena, Error *err);
+/* Once the data is known, before the first use: kinds may name classes, and look at masks, which have to be there. */
+Err augment_bind(Augment *augment, const DataConfig *data, bool has_masks, Arena *arena, Error *err);
 bool augment_is_empty(const Augment *augment);
 /* Size of what comes out for an input of this size (a crop's size); 0, 0 in when sizes vary. Both are changed in
  * place. */

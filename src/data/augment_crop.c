@@ -43,8 +43,11 @@ static int class_number(const DataConfig *data, const char *text) {
     return text[0] != '\0' && *end == '\0' && value >= 0 && value < data->n_classes ? (int)value : -1;
 }
 
-static const char *crop_bind(void *params, const DataConfig *data, Arena *arena) {
+static const char *crop_bind(void *params, const DataConfig *data, bool has_masks, Arena *arena) {
     Crop *p = params;
+    if (!has_masks && (p->max_share < 1 || p->classes.n > 0))
+        return arena_printf(arena, "'%s' looks at masks, and the data has none: drop it",
+                            p->classes.n > 0 ? "classes" : "max_share");
     p->number = ARENA_ARRAY(arena, uint8_t, p->classes.n + 1);
     for (int i = 0; i < p->classes.n; i++) {
         int number = class_number(data, p->classes.strings[i]);

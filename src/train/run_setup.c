@@ -73,7 +73,7 @@ static Err build_graph(Run *run, Error *err) {
                        "the pictures differ in size, and a batch needs one: set data.size, and data.fit to resize, "
                        "crop or pad, or let train.augment crop");
     const DataConfig *data = split_config(run->data.train);
-    TRY(augment_bind(run->data.augment, data, run->arena, err));
+    TRY(augment_bind(run->data.augment, data, split_info(run->data.train)->has_mask, run->arena, err));
     int64_t classes = run->experiment->task == TASK_RECONSTRUCTION ? 0 : data->n_classes;
     if (run->experiment->task != TASK_RECONSTRUCTION && classes < 2)
         return err_set(err, ERR_CONFIG, "data.classes: missing; task %s needs at least 2 classes",
