@@ -116,8 +116,7 @@ static Err run_pack(const Call *call, Error *err) {
     const PackOptions *options = call->options;
     if (!options->out) return err_set(err, ERR_USAGE, "no file to write: --out FILE.h5");
     Experiment experiment;
-    TRY(config_load_file(&experiment, find_config(call->args[0], call->arena), options->sets.n, options->sets.strings,
-                         call->arena, err));
+    TRY(load_config(&experiment, call->args[0], &options->sets, call->arena, err));
     TRY(check_out(&experiment, options->out, call->arena, err));
     const char *const *names = split_names(&experiment, call->arena);
     int n_splits = 0;

@@ -118,8 +118,7 @@ static void print_how_to_resume(const Call *call, bool by_signal) {
 static Err run_train(const Call *call, Error *err) {
     const TrainOptions *options = call->options;
     Experiment experiment;
-    TRY(config_load_file(&experiment, find_config(call->args[0], call->arena), options->sets.n, options->sets.strings,
-                         call->arena, err));
+    TRY(load_config(&experiment, call->args[0], &options->sets, call->arena, err));
     const char *run_dir = options->run ? options->run : arena_printf(call->arena, "runs/%s", experiment.name);
     Display display = display_begin(stderr);
     TrainSpec spec = {.experiment = &experiment,

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/param.h"
+#include "config/config.h"
 
 #include <stdio.h>
 
@@ -73,6 +74,8 @@ void options_print_help(const Command *command, FILE *out);
 
 /* The config file that `path` means: itself, or, when there is none, the installed one of that name. */
 const char *find_config(const char *path, Arena *arena);
+/* config_load_file of that. A folder is an error that says what to do with one. */
+Err load_config(Experiment *out, const char *path, const ParamList *sets, Arena *arena, Error *err);
 /* The finished object is what --json prints; main.c prints it when the command is through. */
 void print_json(const Call *call, const Json *json);
 /* "1,234,567", "12.3 MB", "3:07:05" or "0:42". */

@@ -60,8 +60,11 @@ static void print_command(const char *before, const char *word, const char *afte
 
 void init_print_report(const InitFiles *files, const Layout *layout, const Contents *c, const InitChoice *choice,
                        Arena *arena) {
-    const char *what = layout->has_masks ? "pairs of picture and mask" : "pictures";
-    printf("found %s %s in %s\n", text_count(layout_count(layout), arena), what, files->folder);
+    const int n = layout_count(layout);
+    const char *what = layout->has_masks ? n == 1 ? "pair of picture and mask" : "pairs of picture and mask"
+                       : n == 1          ? "picture"
+                                         : "pictures";
+    printf("found %s %s in %s\n", text_count(n, arena), what, files->folder);
     printf("  %s\n", layout->words);
     for (int i = 0; i < layout->n_splits; i++)
         printf("  %-6s %s\n", layout->splits[i].name, text_count(layout->splits[i].n, arena));

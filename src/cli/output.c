@@ -6,9 +6,23 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 const char *find_config(const char *path, Arena *arena) {
     return config_find(path, arena);
+}
+
+Err load_config(Experiment *out, const char *path, const ParamList *sets, Arena *arena, Error *err) {
+    struct stat info;
+    const char *file = find_config(path, arena);
+    if (stat(file, &info) != 0 || !S_ISDIR(info.st_mode))
+        return config_load_file(out, file, sets->n, sets->strings, arena, err);
+    const char *folder = without_slash(file, arena), *inside = arena_printf(arena, "%s/config.yaml", folder);
+    if (access(inside, F_OK) == 0) return err_set(err, ERR_IO, "%s: is a folder; its config is %s", folder, inside);
+    return err_set(
+        err, ERR_IO,
+        "%s: is a folder, not a config; 'sandglass init %s --out FILE.yaml' writes one for the pictures in it", folder,
+        folder);
 }
 
 void print_json(const Call *call, const Json *json) {

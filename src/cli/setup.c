@@ -9,7 +9,7 @@
 
 Err setup_config(Setup *s, const char *path, const ParamList *sets, Arena *arena, Error *err) {
     *s = (Setup){.arena = arena};
-    TRY(config_load_file(&s->experiment, find_config(path, arena), sets->n, sets->strings, arena, err));
+    TRY(load_config(&s->experiment, path, sets, arena, err));
     return data_config_read(&s->data, &s->experiment, arena, err);
 }
 
