@@ -266,6 +266,33 @@ static void test_duplicates(void **state) {
     for (int k = 0; k < 3; k++) remove(folder_file(&dir, (const char *const[]){"vi/w.bmp", "vi/y.png", "vi/z.png"}[k]));
 }
 
+/* Pictures that find the same mask by their names, and in lists of two splits; one picture in both splits does not
+ * count, nor do two splits of one folder. */
+static void test_shared_masks(void **state) {
+    static const char list[] = "im/0.png ma/0.png\nim/1.png ma/1.png\nim/2.png ma/2.png\n";
+    static const char other[] = "im/1.png ma/1.png\nim/4.bmp ma/2.png\nim/3.png ma/2.png\n";
+    for (int i = 0; i < 4; i++) put_pair(arena_printf(arena, "%d", i), sound);
+    expect(TWO_CLASSES, "");
+    close_splits();
+    put_image("im/2.bmp", 4, 2);
+    expect(TWO_CLASSES, "error: (warning) DIR/im/2.png: has the mask of DIR/im/2.bmp, DIR/ma/2.png; if that belongs to "
+                        "one of them only, the other teaches what is wrong\n");
+    close_splits();
+    assert_int_equal(rename(folder_file(&dir, "im/2.bmp"), folder_file(&dir, "im/4.bmp")), 0);
+    write_bytes(folder_file(&dir, "train.txt"), list, sizeof list - 1);
+    write_bytes(folder_file(&dir, "val.txt"), other, sizeof other - 1);
+    configure("  classes: [back, front]\n  train: {list: train.txt}\n  val: {list: val.txt}\n");
+    assert_string_equal(
+        survey(2, (const char *const[]){"train", "val"}),
+        "error: (warning) DIR/im/1.png: is pixel for pixel DIR/im/1.png of 'train', so scores on 'val' are too good; "
+        "leave it out of one of them\n"
+        "error: (warning) 2 pictures of 'val' have a mask that another has too, the first: DIR/im/4.bmp: has the mask "
+        "of DIR/im/2.png, DIR/ma/2.png; if that belongs to one of them only, the other teaches what is wrong\n");
+    remove(folder_file(&dir, "im/4.bmp"));
+    remove(folder_file(&dir, "train.txt"));
+    remove(folder_file(&dir, "val.txt"));
+}
+
 /* Two splits of one folder: what is wrong with the folder is said once. */
 static void test_shared_folder(void **state) {
     for (int i = 0; i < 20; i++) put_pair(arena_printf(arena, "%d", i), sound);
@@ -310,9 +337,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_sound),      TEST(test_values),        TEST(test_jpeg_masks), TEST(test_hidden_jpeg),
-        TEST(test_colors),     TEST(test_pairs),         TEST(test_exif),       TEST(test_poor_masks),
-        TEST(test_duplicates), TEST(test_shared_folder), TEST(test_stop),
+        TEST(test_sound),      TEST(test_values),       TEST(test_jpeg_masks),    TEST(test_hidden_jpeg),
+        TEST(test_colors),     TEST(test_pairs),        TEST(test_exif),          TEST(test_poor_masks),
+        TEST(test_duplicates), TEST(test_shared_masks), TEST(test_shared_folder), TEST(test_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

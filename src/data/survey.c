@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 1024, MASK_COLORS = 512 };
+enum { NAME_BYTES = 1024, PATH_BYTES = 8192, MASK_COLORS = 512 };
 
 /* In order of SampleFault. */
 static const FindingKind fault_kinds[N_FAULTS] = {
@@ -31,7 +31,8 @@ static const FindingKind one_class = {"mask_one_class", false, "masks", "show on
                          exif_alone = {"exif", false, "pictures", "are turned by EXIF, and their masks are not"},
                          class_absent = {"class_absent", false, "classes", "are in no mask"},
                          twice = {"duplicate", false, "pictures", "are there more than once"},
-                         leak = {"leak", false, "pictures", "are also in another split"};
+                         leak = {"leak", false, "pictures", "are also in another split"},
+                         one_mask = {"mask_shared", false, "pictures", "have a mask that another has too"};
 
 /* What is kept of a sample. */
 typedef struct Fact {
@@ -358,10 +359,20 @@ static int by_sample(const void *a, const void *b) {
     return (x->i > y->i) - (x->i < y->i);
 }
 
-static void note_duplicate(const Survey *surveys, const Print *print, const Print *other, const FindingKind *kind,
-                           Findings *findings) {
+/* What two samples have in common, as a number (0: nothing to have), and what is said of those that have. */
+typedef struct Likeness {
+    uint64_t (*print)(const Survey *s, int64_t i);
+    void (*note)(const Survey *surveys, const Print *print, const Print *other, Findings *findings);
+} Likeness;
+
+static uint64_t print_picture(const Survey *s, int64_t i) {
+    return s->hashes[i];
+}
+
+static void note_picture(const Survey *surveys, const Print *print, const Print *other, Findings *findings) {
     char name[NAME_BYTES], of_other[NAME_BYTES], words[3 * NAME_BYTES];
     const Survey *s = &surveys[print->survey], *o = &surveys[other->survey];
+    const FindingKind *kind = s == o ? &twice : &leak;
     split_sample_name(s->split, print->i, name, sizeof name);
     split_sample_name(o->split, other->i, of_other, sizeof of_other);
     if (kind == &leak)
@@ -371,6 +382,28 @@ static void note_duplicate(const Survey *surveys, const Print *print, const Prin
     else
         snprintf(words, sizeof words, "%s: is pixel for pixel %s", name, of_other);
     findings_add(findings, &(FindingNote){kind, s->name, name}, words);
+}
+
+/* Of files, where the mask is. */
+static uint64_t print_mask(const Survey *s, int64_t i) {
+    ImageInfo image, mask;
+    char path[PATH_BYTES];
+    if (!split_headers(s->split, i, &image, &mask) || mask.format == NULL) return 0;
+    split_mask_name(s->split, i, path, sizeof path);
+    return hash_bytes(2, path, strlen(path)) | 1;
+}
+
+static void note_shared_mask(const Survey *surveys, const Print *print, const Print *other, Findings *findings) {
+    char name[NAME_BYTES], of_other[NAME_BYTES], of_mask[NAME_BYTES], words[4 * NAME_BYTES];
+    const Survey *s = &surveys[print->survey], *o = &surveys[other->survey];
+    split_sample_name(s->split, print->i, name, sizeof name);
+    split_sample_name(o->split, other->i, of_other, sizeof of_other);
+    split_mask_name(s->split, print->i, of_mask, sizeof of_mask);
+    if (strcmp(name, of_other) == 0) return; /* one sample in two places: a duplicate, not another picture's mask */
+    snprintf(words, sizeof words,
+             "%s: has the mask of %s, %s; if that belongs to one of them only, the other teaches what is wrong", name,
+             of_other, of_mask);
+    findings_add(findings, &(FindingNote){&one_mask, s->name, name}, words);
 }
 
 /* In each run of equal prints, who is there twice. Returns how many are. */
@@ -387,7 +420,7 @@ static int64_t pair_prints(Print *prints, int64_t n, const Print **doubles) {
     return n_doubles;
 }
 
-Err survey_duplicates(int n, const Survey *surveys, Findings *findings, Error *err) {
+static Err note_alike(const Likeness *likeness, int n, const Survey *surveys, Findings *findings, Error *err) {
     int64_t n_all = 0, at = 0;
     for (int k = 0; k < n; k++) n_all += surveys[k].split != NULL ? surveys[k].n : 0;
     Print *prints = calloc((size_t)n_all + 1, sizeof *prints);
@@ -396,18 +429,25 @@ Err survey_duplicates(int n, const Survey *surveys, Findings *findings, Error *e
     if (prints == NULL || doubles == NULL)
         code = err_set(err, ERR_MEMORY, "no memory to compare %" PRId64 " pictures", n_all);
     for (int k = 0; code == OK && k < n; k++)
-        for (int64_t i = 0; surveys[k].split != NULL && i < surveys[k].n; i++)
-            if (surveys[k].hashes[i] != 0) prints[at++] = (Print){.hash = surveys[k].hashes[i], .survey = k, .i = i};
+        for (int64_t i = 0; surveys[k].split != NULL && i < surveys[k].n; i++) {
+            const uint64_t hash = likeness->print(&surveys[k], i);
+            if (hash != 0) prints[at++] = (Print){.hash = hash, .survey = k, .i = i};
+        }
     if (code == OK) {
         qsort(prints, (size_t)at, sizeof *prints, by_hash);
         int64_t n_doubles = pair_prints(prints, at, doubles);
         qsort(doubles, (size_t)n_doubles, sizeof *doubles, by_sample);
         for (int64_t i = 0; i < n_doubles; i++) {
-            if (doubles[i]->within != NULL) note_duplicate(surveys, doubles[i], doubles[i]->within, &twice, findings);
-            if (doubles[i]->across != NULL) note_duplicate(surveys, doubles[i], doubles[i]->across, &leak, findings);
+            if (doubles[i]->within != NULL) likeness->note(surveys, doubles[i], doubles[i]->within, findings);
+            if (doubles[i]->across != NULL) likeness->note(surveys, doubles[i], doubles[i]->across, findings);
         }
     }
     free(prints);
     free(doubles);
     return code;
+}
+
+Err survey_duplicates(int n, const Survey *surveys, Findings *findings, Error *err) {
+    TRY(note_alike(&(Likeness){print_picture, note_picture}, n, surveys, findings, err));
+    return note_alike(&(Likeness){print_mask, note_shared_mask}, n, surveys, findings, err);
 }

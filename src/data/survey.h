@@ -1,8 +1,8 @@
 /* survey.h - reads every sample of a split: what there is, and what is wrong.
  *
  * What training would refuse becomes an error of `findings`, what it would swallow a warning: pictures that are there
- * twice or also in another split, masks of one class only, pictures that EXIF turns without their masks, classes that
- * no mask shows.
+ * twice or also in another split, pictures that share a mask, masks of one class only, pictures that EXIF turns without
+ * their masks, classes that no mask shows.
  */
 #ifndef SANDGLASS_DATA_SURVEY_H
 #define SANDGLASS_DATA_SURVEY_H
