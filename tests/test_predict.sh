@@ -154,6 +154,19 @@ json_is loss "$plain"
 run 2 eval net --scales 0
 err_is "error: scales: must be between 0.1 and 10, got 0"
 
+# ---- names a terminal would obey: a line each, shown with a replacement; JSON has them as they are
+mkdir named
+cp $scene named/$'a\nb.png'
+cp $scene named/$'red\e[31m.png'
+echo junk >named/$'c\rd.png'
+run 1 predict net named --out named-out --write mask
+[ "$(wc -l <out)" -eq 2 ] && ! LC_ALL=C grep -q '[[:cntrl:]]' out || fail "a name's control characters are printed"
+[ "$(wc -l <err)" -eq 2 ] && ! LC_ALL=C grep -q '[[:cntrl:]]' err || fail "an error's control characters are printed"
+in_out "named/a"$'\xEF\xBF\xBD'"b.png -> named-out/a"$'\xEF\xBF\xBD'"b_mask.png"
+files named-out $'a\nb_mask.png' $'red\e[31m_mask.png'
+run 1 predict net named --out named-out --write mask --json
+json_is pictures.0.input 'named/a\nb.png'
+
 # ---- a full disk, and a folder that is none
 (
     ulimit -f 8

@@ -39,16 +39,11 @@ static void draft_char(Draft *d, char c) {
 /* One character of a text, or what stands for it: names and values come from files, and a terminal obeys control
  * characters. Returns its bytes in the text. */
 static int draft_character(Draft *d, const char *p) {
-    int n = utf8_length(p);
-    if (d->used + sizeof UTF8_REPLACEMENT >= sizeof d->text) return n > 0 ? n : 1; /* never half a character */
-    if (*p == '\t') {
-        draft_char(d, ' ');
-    } else if (n == 0 || utf8_is_control(p, n)) {
-        for (const char *r = UTF8_REPLACEMENT; *r; r++) draft_char(d, *r);
-    } else {
-        for (int i = 0; i < n; i++) draft_char(d, p[i]);
-    }
-    return n > 0 ? n : 1;
+    char shown[5];
+    int n = utf8_shown(p, shown);
+    if (d->used + sizeof shown >= sizeof d->text) return n; /* never half a character */
+    for (const char *c = shown; *c; c++) draft_char(d, *c);
+    return n;
 }
 
 /* Format words that hold texts of files. */

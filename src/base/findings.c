@@ -2,6 +2,7 @@
 #include "base/findings.h"
 
 #include "base/hash.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -47,7 +48,7 @@ static void add(Findings *f, const FindingNote *note, const char *words, size_t 
         g = &f->groups[f->n++];
         *g = (FindingGroup){.kind = note->kind, .code = code};
         if (note->where != NULL) g->where = arena_strdup(f->arena, note->where);
-        g->words = arena_strndup(f->arena, words, n_words);
+        g->words = utf8_printable(arena_strndup(f->arena, words, n_words), f->arena); /* they name files */
     }
     if (note->file != NULL && seen(g, note->file, f->arena)) return;
     g->n++;

@@ -1,4 +1,5 @@
 /* check_print.c - what `sandglass check` found, for people. */
+#include "base/utf8.h"
 #include "cli/check.h"
 #include "cli/command.h"
 #include "data/mask.h"
@@ -64,7 +65,8 @@ static void print_colors(const Survey *s, Arena *arena) {
         split_mask_name(s->split, c->first, first, sizeof first);
         if (n == 1) printf("\ncolours in the masks of '%s' that are no class's, as lines for data.classes\n", s->name);
         printf("    class_%d: [%d, %d, %d]  # %s pixels in %s mask%s, %s\n", n, c->rgb[0], c->rgb[1], c->rgb[2],
-               text_count(c->pixels, arena), text_count(c->masks, arena), c->masks == 1 ? "" : "s", first);
+               text_count(c->pixels, arena), text_count(c->masks, arena), c->masks == 1 ? "" : "s",
+               utf8_printable(first, arena));
     }
     if (n > 2 * SHOWN) printf("    # and %d more\n", n - 2 * SHOWN);
     if (s->colors_cut) printf("    # and masks with more colours than masks have\n");

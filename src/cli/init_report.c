@@ -1,4 +1,5 @@
 /* init_report.c - what `sandglass init` found, for people and as JSON. */
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/init.h"
 
@@ -26,7 +27,7 @@ static void print_classes(const Classes *k, Arena *arena) {
         all += k->of[i].pixels;
     }
     printf("%d classes, as %s in the masks", n, codings[k->coding]);
-    if (k->file) printf(", named in %s", k->file);
+    if (k->file) printf(", named in %s", utf8_printable(k->file, arena));
     if (k->known_as) printf(", those of %s", k->known_as);
     printf("\n");
     for (int i = 0; i < k->n; i++) {
@@ -43,12 +44,13 @@ static void print_classes(const Classes *k, Arena *arena) {
     if (k->note) printf("note: %s\n", k->note);
 }
 
-static void print_left_out(const Layout *layout) {
+static void print_left_out(const Layout *layout, Arena *arena) {
     enum { SHOWN = 8 };
     if (layout->n_left_out == 0) return;
     printf("not used: %d\n", layout->n_left_out);
     for (int i = 0; i < layout->n_left_out && i < SHOWN; i++)
-        printf("  %s: %s\n", layout->left_out[i].path, layout->left_out[i].why);
+        printf("  %s: %s\n", utf8_printable(layout->left_out[i].path, arena),
+               utf8_printable(layout->left_out[i].why, arena));
     if (layout->n_left_out > SHOWN) printf("  ... and %d more; --json lists all\n", layout->n_left_out - SHOWN);
 }
 
@@ -64,11 +66,11 @@ void init_print_report(const InitFiles *files, const Layout *layout, const Conte
     const char *what = layout->has_masks ? n == 1 ? "pair of picture and mask" : "pairs of picture and mask"
                        : n == 1          ? "picture"
                                          : "pictures";
-    printf("found %s %s in %s\n", text_count(n, arena), what, files->folder);
-    printf("  %s\n", layout->words);
+    printf("found %s %s in %s\n", text_count(n, arena), what, utf8_printable(files->folder, arena));
+    printf("  %s\n", utf8_printable(layout->words, arena));
     for (int i = 0; i < layout->n_splits; i++)
         printf("  %-6s %s\n", layout->splits[i].name, text_count(layout->splits[i].n, arena));
-    if (layout->split_by) printf("  divided by %s\n", layout->split_by);
+    if (layout->split_by) printf("  divided by %s\n", utf8_printable(layout->split_by, arena));
     printf("pictures: %s, %s", init_sizes_text(c, arena), init_channels_text(c, arena));
     if (c->n_turned > 0) printf("; %d turned upright by their EXIF orientation", c->n_turned);
     printf("\n");
@@ -78,7 +80,7 @@ void init_print_report(const InitFiles *files, const Layout *layout, const Conte
                "too\n",
                c->n_read, c->n_pairs);
     if (layout->has_masks) print_classes(&c->classes, arena);
-    print_left_out(layout);
+    print_left_out(layout, arena);
     printf("wrote %s\n", files->out);
     for (int i = 0; i < layout->n_splits; i++)
         if (files->lists[i]) printf("wrote %s\n", files->lists[i]);

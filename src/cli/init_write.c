@@ -32,31 +32,18 @@ static void line(const Writer *w, const char *text, const char *comment) {
         fprintf(w->out, "%s\n", text);
 }
 
-/* A name from a file, for a comment: nothing in it may end the line. */
-static const char *printable(const char *text, Arena *arena) {
-    char *copy = arena_strdup(arena, text);
-    for (char *c = copy; *c;) {
-        int length = utf8_length(c);
-        bool bad = length == 0 || utf8_is_control(c, length);
-        if (bad)
-            for (int i = 0; i < (length ? length : 1); i++) c[i] = '?';
-        c += length ? length : 1;
-    }
-    return copy;
-}
-
 /* ---- the top, and the network ---- */
 
 static void write_head(const Writer *w, const InitFiles *f, const InitChoice *c) {
     Arena *a = w->arena;
-    fprintf(w->out, "# Written by `sandglass init` for the pictures in\n#   %s\n", printable(f->root, a));
+    fprintf(w->out, "# Written by `sandglass init` for the pictures in\n#   %s\n", utf8_printable(f->root, a));
     fprintf(w->out,
             "# Every line may be changed; what stands behind # says why it is as it is.\n"
             "#   sandglass check FILE      reads every picture and says what is wrong; --preview DIR shows some\n"
             "#   sandglass inspect FILE    shows the network; --kinds all that could stand here\n"
             "#   sandglass train FILE      trains; Ctrl-C stops, --resume goes on\n\n");
     line(w, arena_printf(a, "name: %s", scout_quoted(f->name, a)),
-         arena_printf(a, "results go to runs/%s", printable(f->name, a)));
+         arena_printf(a, "results go to runs/%s", utf8_printable(f->name, a)));
     bool masks = c->task == TASK_SEGMENTATION;
     line(w, arena_printf(a, "task: %s", task_names[c->task]),
          masks ? "every pixel gets a class" : "no masks: the network learns to give its input back, through a code");
@@ -107,7 +94,7 @@ static int64_t all_pixels(const Classes *classes) {
 static void write_classes(const Writer *w, const Contents *c) {
     const Classes *k = &c->classes;
     Arena *a = w->arena;
-    const char *from = k->file       ? arena_printf(a, "names from %s", printable(k->file, a))
+    const char *from = k->file       ? arena_printf(a, "names from %s", utf8_printable(k->file, a))
                        : k->known_as ? arena_printf(a, "names and numbers of %s", k->known_as)
                                      : "made-up names: write your own";
     line(w,
@@ -167,8 +154,8 @@ static void write_masks(const Writer *w, const Contents *c) {
     }
     if (!name) return;
     above(w, "  ",
-          arena_printf(w->arena, "left out of loss and scores (%s ...): %s of the pixels", printable(name, w->arena),
-                       percent((double)pixels, (double)all_pixels(k), w->arena)));
+          arena_printf(w->arena, "left out of loss and scores (%s ...): %s of the pixels",
+                       utf8_printable(name, w->arena), percent((double)pixels, (double)all_pixels(k), w->arena)));
     line(w, arena_printf(w->arena, "  ignore: [%s]", value_list(k, true, w->arena)), NULL);
 }
 
@@ -250,13 +237,14 @@ static void write_data(const Writer *w, const InitFiles *f, const Layout *layout
                        const InitChoice *choice) {
     Arena *a = w->arena;
     fprintf(w->out, "\ndata:\n");
-    line(w, "  kind: folder", printable(layout->words, a));
+    line(w, "  kind: folder", utf8_printable(layout->words, a));
     line(w, arena_printf(a, "  root: %s", scout_quoted(f->root, a)), "absolute: trains from any folder");
     if (layout->has_masks) write_masks(w, c);
     write_scale(w, c, choice);
     write_size(w, c, choice);
     if (layout->n_splits > 1 && layout->split_by)
-        above(w, "  ", arena_printf(a, "train teaches, val judges; divided by %s", printable(layout->split_by, a)));
+        above(w, "  ",
+              arena_printf(a, "train teaches, val judges; divided by %s", utf8_printable(layout->split_by, a)));
     if (layout->n_splits == 1) above(w, "  ", "too few pictures to set some aside: nothing will be judged");
     bool listed = false, shared = layout_shares(layout);
     for (int i = 0; i < layout->n_splits; i++) listed = listed || f->lists[i];
@@ -361,7 +349,7 @@ Err init_write_list(const char **out, const InitFiles *files, const ScoutSplit *
                           : p->mask && strpbrk(p->mask, "\t\n\r") ? p->mask
                                                                   : NULL;
         if (bad)
-            code = err_set(err, ERR_DATA, "%s/%s: a name with a tab or a line break cannot be listed", files->root,
+            code = err_set(err, ERR_DATA, "%s/%s: a name with a tab or a line break cannot be listed: rename it", files->root,
                            bad);
         fprintf(f, "%s/%s\t", files->root, p->image);
         if (p->mask) fprintf(f, "%s/%s", files->root, p->mask);

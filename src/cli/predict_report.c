@@ -2,6 +2,7 @@
 #include "cli/predict_report.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -32,14 +33,15 @@ static void print_classes(const PredictReport *r, const int64_t *pixels) {
 static void print_files(const PredictReport *r, const Outcome *o, Arena *arena) {
     const char *words = results_words(r->results, arena);
     bool several = strchr(words, ',') != NULL, whole_name = strchr(words, '.') != NULL;
-    printf("%s -> %s/%s_%s%s%s%s", o->picture->path, r->results->out_dir, o->picture->stem, several ? "{" : "", words,
-           several ? "}" : "", whole_name ? "" : ".png");
+    printf("%s -> %s/%s_%s%s%s%s", utf8_printable(o->picture->path, arena), utf8_printable(r->results->out_dir, arena),
+           utf8_printable(o->picture->stem, arena), several ? "{" : "", words, several ? "}" : "",
+           whole_name ? "" : ".png");
 }
 
 static void print_one(const PredictReport *r, const Outcome *o) {
     Arena *arena = arena_new();
     if (r->task == TASK_CLASSIFICATION) {
-        printf("%s: %s\n", o->picture->path, r->results->class_names[o->class_index]);
+        printf("%s: %s\n", utf8_printable(o->picture->path, arena), r->results->class_names[o->class_index]);
     } else {
         print_files(r, o, arena);
         if (r->task == TASK_SEGMENTATION) {

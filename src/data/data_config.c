@@ -2,6 +2,7 @@
 #include "data/split.h"
 
 #include "base/number.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,9 @@ static Err read_classes(DataConfig *out, const Node *node, Arena *arena, Error *
         const Node *name = map ? node->keys[i] : node->items[i];
         if (name->type != NODE_SCALAR || name->text[0] == '\0')
             return err_at(err, ERR_CONFIG, name->mark, "data.classes: expected the name of class %d", i);
+        if (strcmp(utf8_printable(name->text, arena), name->text) != 0)
+            return err_at(err, ERR_CONFIG, name->mark,
+                          "data.classes: the name '%s' has a character that cannot be shown", name->text);
         for (int k = 0; k < i; k++)
             if (strcmp(out->class_names[k], name->text) == 0)
                 return err_at(err, ERR_CONFIG, name->mark, "data.classes: '%s' is there twice", name->text);
