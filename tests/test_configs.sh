@@ -83,6 +83,7 @@ for path in "$configs"/*/*.yaml; do
     camvid/*) ;;
     mnist/* | fashion/*) ;;
     shapes/*) sets+=(data.train.n=4 data.val.n=2) ;;
+    bench/*) sets+=(data.train.n=4 data.height=28 data.width=28 data.val.n=2) ;; # val: this test's own
     *) fail "$config: this test has no data for its folder" && continue ;;
     esac
     try "$config" "${sets[@]}"

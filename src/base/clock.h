@@ -4,5 +4,7 @@
 
 /* Seconds since some fixed moment in the past. */
 double clock_seconds(void);
+/* The median of n times, which get sorted; 0 when there are none. */
+double clock_median(int n, double *seconds);
 
 #endif

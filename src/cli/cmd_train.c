@@ -1,4 +1,5 @@
 /* cmd_train.c - sandglass train: trains what a config describes, into a run directory. */
+#include "base/process.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/scores.h"
@@ -7,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 typedef struct TrainOptions {
     ParamList sets;
@@ -28,12 +28,6 @@ static const Option train_options[] = {
     OPTION_THREADS(TrainOptions),
     OPTION_JSON(TrainOptions),
     OPTIONS_END};
-
-static double peak_rss_mb(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)usage.ru_maxrss / 1024; /* Linux counts in KiB */
-}
 
 static void print_result_json(const Call *call, const TrainResult *result, const char *run_dir) {
     Json j = json_begin(call->arena);
@@ -63,7 +57,7 @@ static void print_result_json(const Call *call, const TrainResult *result, const
     json_bool(&j, "stopped_early", result->stopped_early);
     json_float(&j, "seconds", result->seconds);
     json_float(&j, "samples_per_second", result->samples_per_second);
-    json_float(&j, "peak_rss_mb", peak_rss_mb());
+    json_float(&j, "peak_rss_mb", process_peak_mb());
     json_bool(&j, "finished", result->finished);
     json_close(&j);
     print_json(call, &j);
@@ -73,7 +67,7 @@ static void print_result(const TrainResult *result, const char *run_dir) {
     char duration[32];
     text_duration(result->seconds, duration);
     printf("\n%s: %lld epochs, %lld steps, %s, %.0f samples/s, %.0f MB at most\n", run_dir, (long long)result->epochs,
-           (long long)result->steps, duration, result->samples_per_second, peak_rss_mb());
+           (long long)result->steps, duration, result->samples_per_second, process_peak_mb());
     if (result->steps > 0)
         printf("training loss            %.6g\n", result->train_loss);
     else

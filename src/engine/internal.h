@@ -93,6 +93,8 @@ typedef struct Step {
     struct Step *next;
 } Step;
 
+typedef struct Bare Bare; /* bare.h */
+
 typedef struct Output {
     const char *name;
     Tensor *tensor;
@@ -110,6 +112,8 @@ struct Build {
     Step *steps, *last_step;
     int n_steps;
     Output *outputs;
+    Bare *bares, *last_bare; /* the primitives that the shapes ask for, in order */
+    int n_bares;
     Md *pool; /* descriptors to free with the program */
     int n_pool, pool_room;
     dnnl_primitive_desc_t *hints; /* forward descriptors that backward ones refer to */
@@ -124,7 +128,8 @@ struct Program {
     int n_steps;
     unsigned char *block;
     size_t block_bytes, unplanned_bytes, scratchpad_bytes;
-    bool stale; /* constant steps have to run */
+    bool stale;      /* constant steps have to run */
+    double *moments; /* n_steps + 1, of the caller: when steps begin (program_watch); NULL: nobody asks */
 };
 
 /* ---- build.c ---- */
@@ -170,6 +175,16 @@ dnnl_prop_kind_t forward_prop(const Build *b);
 const_dnnl_primitive_attr_t attr_with_act(Build *b, Act act, dnnl_primitive_attr_t *owned);
 dnnl_alg_kind_t act_alg(Act act, bool backward_from_dst);
 float act_alpha(Act act);
+
+/* What oneDNN calls the implementation of a step; "native" for our own. */
+const char *step_implementation(const Step *s);
+
+/* ---- specs as oneDNN takes them ---- */
+
+Shape grouped_shape(Shape weights, int64_t groups); /* with the groups as an axis of their own, where there are some */
+void conv_geometry(PdSpec *pd, const ConvSpec *spec);
+void pool_geometry(PdSpec *pd, const PoolSpec *spec);
+unsigned norm_flags(const BatchNormSpec *spec, bool global);
 
 /* ---- plan.c ---- */
 

@@ -4,11 +4,11 @@
  * never gets its bias from oneDNN: 2.6 adds it in a reference pass, up to 45 times slower than the convolution; a
  * native pass does it here.
  */
-#include "engine/internal.h"
+#include "engine/bare.h"
 #include "engine/ops_bias.h"
 #include "engine/ops_thin_conv.h"
 
-static Shape grouped_shape(Shape w, int64_t groups) {
+Shape grouped_shape(Shape w, int64_t groups) {
     if (groups <= 1) return w;
     return SHAPE(groups, w.dim[0] / groups, w.dim[1], w.dim[2], w.dim[3]);
 }
@@ -20,7 +20,7 @@ static Tensor *grouped(Build *b, Tensor *w, int64_t groups) {
     return tensor_view(b, w, shape, md_plain(b, F32, shape));
 }
 
-static void fill_geometry(PdSpec *pd, const ConvSpec *spec) {
+void conv_geometry(PdSpec *pd, const ConvSpec *spec) {
     for (int i = 0; i < 2; i++) {
         pd->stride[i] = spec->stride[i];
         pd->dilation[i] = spec->dilation[i] - 1;
@@ -48,7 +48,7 @@ static Tensor *forward(Build *b, bool transposed, const ConvSpec *spec, Tensor *
                 .bias = bias ? bias->md : NULL,
                 .dst = md_any(b, compute_type(b), spec->dst),
                 .attr = attr_with_act(b, act, &owned)};
-    fill_geometry(&s, spec);
+    conv_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = transposed ? pd_deconv_forward(&pd, &s) : pd_conv_forward(&pd, &s);
     if (owned) dnnl_primitive_attr_destroy(owned);
@@ -77,7 +77,7 @@ static dnnl_primitive_desc_t make_hint(Build *b, bool transposed, const ConvSpec
                 .weights = md_any(b, compute_type(b), weights->shape),
                 .dst = md_any(b, compute_type(b), spec->dst),
                 .attr = b->attr};
-    fill_geometry(&s, spec);
+    conv_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = transposed ? pd_deconv_forward(&pd, &s) : pd_conv_forward(&pd, &s);
     if (status != dnnl_success) fail_status(b, "convolution", src->shape, spec->dst, status);
@@ -94,7 +94,7 @@ static Tensor *backward_data(Build *b, bool transposed, const ConvSpec *spec, Te
                 .dst = md_any(b, compute_type(b), spec->dst),
                 .hint = hint,
                 .attr = b->attr};
-    fill_geometry(&s, spec);
+    conv_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = transposed ? pd_deconv_backward_data(&pd, &s) : pd_conv_backward_data(&pd, &s);
     if (status != dnnl_success) {
@@ -123,7 +123,7 @@ static void backward_weights(Build *b, bool transposed, const ConvSpec *spec, Te
                 .dst = md_any(b, compute_type(b), spec->dst),
                 .hint = hint,
                 .attr = b->attr};
-    fill_geometry(&s, spec);
+    conv_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = transposed ? pd_deconv_backward_weights(&pd, &s) : pd_conv_backward_weights(&pd, &s);
     if (status != dnnl_success) {
@@ -161,7 +161,14 @@ static Tensor *backward(Build *b, bool transposed, const ConvSpec *spec, Tensor 
     return diff_src;
 }
 
+static void note_conv_backward(Build *b, bool transposed, const ConvSpec *spec, Tensor *src, Tensor *weights,
+                               bool want_diff_src, Tensor *diff_weights, Tensor *diff_bias) {
+    if (diff_weights) note_conv(b, transposed, BARE_BACKWARD_WEIGHTS, spec, src, weights, diff_bias);
+    if (want_diff_src) note_conv(b, transposed, BARE_BACKWARD_DATA, spec, src, weights, false);
+}
+
 Tensor *op_conv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *bias) {
+    note_conv(b, false, BARE_FORWARD, spec, src, weights, bias);
     if (build_failed(b) || !thin_conv_fits(spec, src, weights)) return forward(b, false, spec, src, weights, bias);
     Tensor *dst = record_thin_conv(b, spec, src, weights, bias);
     return spec->act.kind == ACT_NONE ? dst : op_act(b, spec->act, dst);
@@ -169,6 +176,7 @@ Tensor *op_conv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Te
 
 Tensor *op_conv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *diff_dst,
                          bool want_diff_src, Tensor *diff_weights, Tensor *diff_bias) {
+    note_conv_backward(b, false, spec, src, weights, want_diff_src, diff_weights, diff_bias);
     if (!build_failed(b) && thin_conv_fits(spec, src, weights)) {
         if (diff_bias) record_bias_backward(b, diff_dst, diff_bias);
         return record_thin_conv_backward(b, spec, src, weights, diff_dst, want_diff_src, diff_weights);
@@ -181,6 +189,7 @@ Tensor *op_conv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *we
 }
 
 Tensor *op_deconv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *bias) {
+    note_conv(b, true, BARE_FORWARD, spec, src, weights, bias);
     Tensor *dst = forward(b, true, spec, src, weights, NULL);
     if (bias) return record_bias(b, dst, bias, spec->act);
     return spec->act.kind == ACT_NONE ? dst : op_act(b, spec->act, dst);
@@ -188,6 +197,7 @@ Tensor *op_deconv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, 
 
 Tensor *op_deconv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *diff_dst,
                            bool want_diff_src, Tensor *diff_weights, Tensor *diff_bias) {
+    note_conv_backward(b, true, spec, src, weights, want_diff_src, diff_weights, diff_bias);
     if (diff_bias) record_bias_backward(b, diff_dst, diff_bias);
     return backward(b, true, spec, src, weights, diff_dst, want_diff_src, diff_weights, NULL);
 }

@@ -3,13 +3,14 @@
  * Source, result and, in training, weights stay in plain layout: small networks are bound by the number of steps, and
  * plain weights need no reorder. Inference programs let oneDNN choose; the weights are then reordered once.
  */
-#include "engine/internal.h"
+#include "engine/bare.h"
 
 static Md weights_md(Build *b, const Tensor *weights) {
     return b->options.training ? weights->md : md_any(b, F32, weights->shape);
 }
 
 Tensor *op_dense(Build *b, Act act, Tensor *src, Tensor *weights, Tensor *bias) {
+    note_dense(b, BARE_FORWARD, src, weights, bias);
     Shape shape = SHAPE(src->shape.dim[0], weights->shape.dim[0]);
     if (build_failed(b)) return tensor_dummy(b, F32, shape);
     src = tensor_in_plain(b, src);
@@ -88,6 +89,8 @@ static void backward_weights(Build *b, PdSpec s, Tensor *src, Tensor *diff_dst, 
 
 Tensor *op_dense_backward(Build *b, Tensor *src, Tensor *weights, Tensor *diff_dst, bool want_diff_src,
                           Tensor *diff_weights, Tensor *diff_bias) {
+    if (diff_weights) note_dense(b, BARE_BACKWARD_WEIGHTS, src, weights, diff_bias);
+    if (want_diff_src) note_dense(b, BARE_BACKWARD_DATA, src, weights, false);
     Tensor *diff_src = want_diff_src ? tensor_dummy(b, F32, src->shape) : NULL;
     if (build_failed(b)) return diff_src;
     src = tensor_in_plain(b, src);

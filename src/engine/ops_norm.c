@@ -1,8 +1,8 @@
 /* ops_norm.c - batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167), with a following ReLU fused in on request.
  */
-#include "engine/internal.h"
+#include "engine/bare.h"
 
-static unsigned norm_flags(const BatchNormSpec *spec, bool global) {
+unsigned norm_flags(const BatchNormSpec *spec, bool global) {
     unsigned flags = dnnl_use_scale | dnnl_use_shift;
     if (spec->relu) flags |= dnnl_fuse_norm_relu;
     if (global) flags |= dnnl_use_global_stats;
@@ -25,6 +25,7 @@ static dnnl_primitive_desc_t forward_pd(Build *b, const BatchNormSpec *spec, Ten
 
 Tensor *op_batchnorm(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *scale, Tensor *shift, Tensor **mean,
                      Tensor **variance, Tensor **workspace) {
+    note_norm(b, BARE_FORWARD, spec, src);
     Shape channels = SHAPE(src->shape.dim[1]);
     bool global = spec->use_global || !b->options.training;
     if (workspace) *workspace = NULL;
@@ -61,6 +62,7 @@ Tensor *op_batchnorm(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *s
 Tensor *op_batchnorm_backward(Build *b, const BatchNormSpec *spec, Tensor *src, Tensor *scale, Tensor *shift,
                               Tensor *mean, Tensor *variance, Tensor *workspace, Tensor *diff_dst, Tensor *diff_scale,
                               Tensor *diff_shift) {
+    note_norm(b, BARE_BACKWARD, spec, src);
     if (build_failed(b)) return tensor_dummy(b, F32, src->shape);
     dnnl_primitive_desc_t hint = forward_pd(b, spec, src);
     if (!hint) return tensor_dummy(b, F32, src->shape);

@@ -1,8 +1,8 @@
 /* ops_pool.c - max and average pooling. Max pooling in a training program leaves a workspace (where the maxima were)
  * for backward. */
-#include "engine/internal.h"
+#include "engine/bare.h"
 
-static void fill_geometry(PdSpec *pd, const PoolSpec *spec) {
+void pool_geometry(PdSpec *pd, const PoolSpec *spec) {
     for (int i = 0; i < 2; i++) {
         pd->kernel[i] = spec->kernel[i];
         pd->stride[i] = spec->stride[i];
@@ -16,7 +16,7 @@ static void fill_geometry(PdSpec *pd, const PoolSpec *spec) {
 
 static dnnl_primitive_desc_t forward_pd(Build *b, const PoolSpec *spec, Tensor *src, Md dst, dnnl_prop_kind_t prop) {
     PdSpec s = {.engine = b->engine->engine, .prop = prop, .src = src->md, .dst = dst, .attr = b->attr};
-    fill_geometry(&s, spec);
+    pool_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = pd_pool_forward(&pd, &s);
     if (status == dnnl_success) return pd;
@@ -25,6 +25,7 @@ static dnnl_primitive_desc_t forward_pd(Build *b, const PoolSpec *spec, Tensor *
 }
 
 Tensor *op_pool(Build *b, const PoolSpec *spec, Tensor *src, Tensor **workspace) {
+    note_pool(b, BARE_FORWARD, spec, src);
     if (workspace) *workspace = NULL;
     if (build_failed(b)) return tensor_dummy(b, F32, spec->dst);
     dnnl_primitive_desc_t pd = forward_pd(b, spec, src, md_any(b, src->type, spec->dst), forward_prop(b));
@@ -43,6 +44,7 @@ Tensor *op_pool(Build *b, const PoolSpec *spec, Tensor *src, Tensor **workspace)
 }
 
 Tensor *op_pool_backward(Build *b, const PoolSpec *spec, Tensor *src, Tensor *diff_dst, Tensor *workspace) {
+    note_pool(b, BARE_BACKWARD, spec, src);
     if (build_failed(b)) return tensor_dummy(b, F32, src->shape);
     /* The same layouts as in forward, so that the workspace means the same. */
     dnnl_primitive_desc_t hint = forward_pd(b, spec, src, md_any(b, src->type, spec->dst), dnnl_forward_training);
@@ -53,7 +55,7 @@ Tensor *op_pool_backward(Build *b, const PoolSpec *spec, Tensor *src, Tensor *di
                 .dst = md_of_pd(b, hint, dnnl_query_dst_md, 0),
                 .hint = hint,
                 .attr = b->attr};
-    fill_geometry(&s, spec);
+    pool_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = pd_pool_backward(&pd, &s);
     if (status != dnnl_success) {

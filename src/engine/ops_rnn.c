@@ -6,7 +6,7 @@
  *
  * Its backward primitive adds to the gradients of the weights: they are set to zero first.
  */
-#include "engine/internal.h"
+#include "engine/bare.h"
 
 #include <string.h>
 
@@ -114,6 +114,7 @@ Tensor *op_lstm(Build *b, const LstmSpec *spec, Tensor *src, const LstmWeights *
         dnnl_primitive_desc_destroy(pd);
         return dst;
     }
+    note_lstm(b, BARE_FORWARD, pd);
     Step *step = step_new(b, STEP_LSTM, "lstm");
     step_arg(step, DNNL_ARG_SRC_LAYER, d.src, false);
     step_arg(step, DNNL_ARG_WEIGHTS_LAYER, weights, false);
@@ -197,6 +198,7 @@ static void record_backward(Build *b, dnnl_primitive_desc_t pd, const Dressed *d
                             const LstmKept *kept, Tensor *const found[3]) {
     Tensor *weights = tensor_in(b, d->weights, arg_md(b, pd, DNNL_ARG_WEIGHTS_LAYER));
     Tensor *recurrent = tensor_in(b, d->recurrent, arg_md(b, pd, DNNL_ARG_WEIGHTS_ITER));
+    note_lstm(b, BARE_BACKWARD, pd);
     Step *step = step_new(b, STEP_LSTM, "lstm_backward");
     step_arg(step, DNNL_ARG_SRC_LAYER, d->src, false);
     step_arg(step, DNNL_ARG_WEIGHTS_LAYER, weights, false);

@@ -3,6 +3,7 @@
  *
  * Everything is prepared here, so that running is a loop of dnnl_primitive_execute and native calls.
  */
+#include "base/clock.h"
 #include "engine/internal.h"
 
 #include <math.h>
@@ -183,6 +184,7 @@ Err program_run(Program *p, const RunState *run, Error *err) {
     static const RunState at_rest = {0, 0};
     if (!run) run = &at_rest;
     for (int i = 0; i < p->n_steps; i++) {
+        if (p->moments) p->moments[i] = clock_seconds();
         if (p->steps[i]->constant && !p->stale) continue;
         guard_begin(p, p->steps[i], i);
         Err code = run_step(p, p->steps[i], run, err);
@@ -193,6 +195,7 @@ Err program_run(Program *p, const RunState *run, Error *err) {
     guard_lift(p);
     p->stale = false;
     dnnl_status_t status = dnnl_stream_wait(p->engine->stream);
+    if (p->moments) p->moments[p->n_steps] = clock_seconds();
     return status == dnnl_success ? OK : err_set(err, ERR_ENGINE, "oneDNN's stream failed (status %d)", (int)status);
 }
 
@@ -284,7 +287,7 @@ bool program_find_nonfinite(Program *p, const RunState *run, char *where, size_t
 
 /* ---- describing ---- */
 
-static const char *implementation(const Step *s) {
+const char *step_implementation(const Step *s) {
     const char *name = "";
     if (!s->pd) return "native";
     const_dnnl_primitive_desc_t pd = s->pd;
@@ -304,7 +307,7 @@ ProgramStats program_stats(const Program *p) {
             stats.natives++;
         if (s->kind == STEP_REORDER) stats.reorders++;
         if (s->constant) stats.constant_steps++;
-        if (s->pd && strncmp(implementation(s), "ref", 3) == 0) stats.reference++;
+        if (s->pd && strncmp(step_implementation(s), "ref", 3) == 0) stats.reference++;
     }
     return stats;
 }
@@ -327,7 +330,7 @@ static void describe_args(const Step *s, bool writes, FILE *out) {
 void program_describe(const Program *p, FILE *out) {
     for (int i = 0; i < p->n_steps; i++) {
         const Step *s = p->steps[i];
-        fprintf(out, "%4d%s %-24s %-26s %-28s ", i, s->constant ? "*" : " ", s->scope, s->name, implementation(s));
+        fprintf(out, "%4d%s %-24s %-26s %-28s ", i, s->constant ? "*" : " ", s->scope, s->name, step_implementation(s));
         describe_args(s, false, out);
         fputs(" -> ", out);
         describe_args(s, true, out);

@@ -1,4 +1,5 @@
-/* run.h - what a training run consists of. Private to the trainer: run_setup.c makes it, trainer.c runs it. */
+/* run.h - what a training run consists of. Private to the trainer: run_setup.c makes it, trainer.c runs it, bench.c
+ * times it. */
 #ifndef SANDGLASS_TRAIN_RUN_H
 #define SANDGLASS_TRAIN_RUN_H
 
@@ -66,6 +67,9 @@ typedef struct Run {
  * no file but the data's. On failure run_close is still due. */
 Err run_setup(Run *run, Error *err);
 void run_close(Run *run);
+
+/* Train on one batch (trainer.c): forward, loss, backward and, where the batch completes a step, the optimizer. */
+Err run_batch(Run *run, const Batch *batch, Error *err);
 
 /* Begin a run directory with a first checkpoint, or take up one that is there: weights, slots and state are read, the
  * config compared, history.jsonl written anew. */

@@ -82,7 +82,7 @@ static Err learn(Run *run, Program *program, double share, const RunState *at, E
     return OK;
 }
 
-static Err train_batch(Run *run, const Batch *batch, Error *err) {
+Err run_batch(Run *run, const Batch *batch, Error *err) {
     TrainState *s = &run->state;
     Program *program = batch->n == run->programs.batch_size ? run->programs.full : run->programs.last;
     RunState at = {.seed = (uint64_t)run->train->seed, .step = (uint64_t)(s->epoch * run->data.n_batches + s->batch)};
@@ -139,7 +139,7 @@ static Err train_batches(Loop *l, Error *err) {
         const Batch *batch;
         TRY(loader_next(run->data.train_loader, &batch, err));
         int64_t step = s->step, n = batch->n;
-        TRY(train_batch(run, batch, err));
+        TRY(run_batch(run, batch, err));
         double passed = loop_tick(l);
         s->epoch_seconds += passed;
         l->clock.training += passed;
