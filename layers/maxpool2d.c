@@ -169,6 +169,7 @@ static void forward(Build *b, LayerBuild *l) {
         l->dst = op_pool(b, &spec, l->src[0], &l->kept[WORKSPACE]);
         return;
     }
+    build_note_pool(b, &spec, l->src[0], false);
     l->dst = build_tensor(b, F32, spec.dst);
     l->kept[INDICES] = build_tensor(b, S32, spec.dst);
     op_native(b, &(NativeSpec){.name = "maxpool2d with indices",
@@ -186,14 +187,15 @@ static void backward(Build *b, LayerBuild *l) {
     const MaxPool2d *p = l->params;
     if (!l->want_diff_src[0]) return;
     Shape src = tensor_shape(l->src[0]);
+    Window w;
+    char phrase[LAYER_PHRASE_BYTES];
+    slide(p, src, &w, phrase);
+    PoolSpec spec = pool_spec(&w, src);
     if (!keeps_indices(l)) {
-        Window w;
-        char phrase[LAYER_PHRASE_BYTES];
-        slide(p, src, &w, phrase);
-        PoolSpec spec = pool_spec(&w, src);
         l->diff_src[0] = op_pool_backward(b, &spec, l->src[0], l->diff_dst, l->kept[WORKSPACE]);
         return;
     }
+    build_note_pool(b, &spec, l->src[0], true);
     l->diff_src[0] = build_tensor(b, F32, src);
     op_native(b, &(NativeSpec){.name = "maxpool2d backward by indices",
                                .fn = run_backward,

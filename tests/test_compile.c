@@ -615,44 +615,6 @@ static void test_a_training_step_allocates_nothing(void **state) {
     drop(f);
 }
 
-/* What a shipped network is made of. A step or a reorder more costs time on every batch, and nothing else would show
- * it. The layouts, and so the reorders, are the choice of oneDNN's version for the processor. */
-static void test_steps_of_the_shipped_unet(void **state) {
-    if (!strstr(engine_describe(engine), "oneDNN 2.6") || !strstr(engine_describe(engine), "AVX512")) {
-        print_message("known for oneDNN 2.6 on AVX-512, not for %s\n", engine_describe(engine));
-        skip();
-    }
-    Arena *arena = arena_new();
-    Error err = ERROR_INIT;
-    Experiment experiment;
-    Fixture f = {.arena = arena, .input = SHAPE(8, 3, 96, 128)};
-    Err code = config_load_file(&experiment, SOURCE_DIR "/configs/shapes/unet.yaml", 0, NULL, arena, &err);
-    if (code == OK) code = graph_build(&f.graph, &experiment, SHAPE(1, 3, 96, 128), 5, arena, &err);
-    if (code == OK) code = weights_new(&f.weights, f.graph, &err);
-    if (code != OK) fail_msg("%s", err.text);
-    f.loss = (LossTerm){
-        .name = "distance", .node = f.graph->outputs[0], .fn = distance, .target = "target", .target_type = F32};
-    f.loss.logits = true;
-    Program *train = compile(&f, true, 0, NULL), *infer = compile(&f, false, 0, NULL);
-    ProgramStats t = program_stats(train), i = program_stats(infer);
-    if (t.reorders != 61 || i.reorders != 26) {
-        program_describe(train, stderr);
-        program_describe(infer, stderr);
-    }
-    assert_int_equal(t.steps, 169);
-    assert_int_equal(t.reorders, 61);
-    assert_int_equal(t.natives, 15);
-    assert_int_equal(t.reference, 0);
-    assert_in_range(t.block_bytes, 1, t.unplanned_bytes / 2);
-    assert_int_equal(i.steps, 66);
-    assert_int_equal(i.reorders, 26);
-    assert_int_equal(i.constant_steps, 18);
-    program_free(train);
-    program_free(infer);
-    weights_free(f.weights);
-    arena_free(arena);
-}
-
 static void test_unknown_output(void **state) {
     Fixture *f = load(unet, SHAPE(2, 3, 8, 12));
     Error err = ERROR_INIT;
@@ -689,7 +651,6 @@ int main(void) {
         cmocka_unit_test(test_brain_floats),
         cmocka_unit_test(test_nan_is_found_in_brain_floats),
         cmocka_unit_test(test_a_training_step_allocates_nothing),
-        cmocka_unit_test(test_steps_of_the_shipped_unet),
         cmocka_unit_test(test_unknown_output),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);

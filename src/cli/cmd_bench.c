@@ -56,6 +56,7 @@ static Err count(const Call *call, Bench *bench, Error *err) {
     const BenchOptions *options = call->options;
     Setup s = {0};
     Err code = set_up(&s, call, err);
+    if (options->infer) s.losses.n = 0; /* nothing is scored */
     if (code == OK) code = setup_program(&s, !options->infer, (int)options->threads, err);
     if (code == OK) bench_describe(bench, s.engine, s.weights, s.program, call->arena);
     setup_free(&s);

@@ -64,6 +64,10 @@ void note_pool(Build *b, BareWay way, const PoolSpec *spec, const Tensor *src) {
     bare->spec.pool = *spec;
 }
 
+void build_note_pool(Build *b, const PoolSpec *spec, const Tensor *src, bool backward) {
+    note_pool(b, backward ? BARE_BACKWARD : BARE_FORWARD, spec, src);
+}
+
 void note_norm(Build *b, BareWay way, const BatchNormSpec *spec, const Tensor *src) {
     if (build_failed(b)) return;
     Bare *bare = note(b, STEP_NORM, way, way == BARE_FORWARD ? "batchnorm" : "batchnorm_backward");

@@ -138,6 +138,10 @@ typedef struct PoolSpec {
 Tensor *op_pool(Build *b, const PoolSpec *spec, Tensor *src, Tensor **workspace);
 Tensor *op_pool_backward(Build *b, const PoolSpec *spec, Tensor *src, Tensor *diff_dst, Tensor *workspace);
 
+/* For a layer that pools by a pass of its own: its pooling, or the gradient of it, counts among the bare primitives all
+ * the same (engine/profile.h). */
+void build_note_pool(Build *b, const PoolSpec *spec, const Tensor *src, bool backward);
+
 /* Nearest or bilinear (half-pixel centres, align_corners = false) to dst's spatial size. */
 Tensor *op_resample(Build *b, bool bilinear, Tensor *src, Shape dst);
 

@@ -245,10 +245,7 @@ static bool epoch_is_over(const Bencher *b) {
 static Err bench_run(Bencher *b, Error *err) {
     Run *run = b->context;
     TRY(run_setup(run, err));
-    b->program = run->programs.full;
-    if (!b->program)
-        return err_set(err, ERR_CONFIG, "data.train has %lld samples, fewer than a batch (train.batch_size: %lld)",
-                       (long long)run->data.n_images, (long long)run->programs.batch_size);
+    b->program = run->programs.full; /* there is one: a batch is never larger than the data */
     bench_describe(b->out, run->engine, run->weights, b->program, b->arena);
     TRY(loader_start(run->data.train_loader, 0, 0, err));
     TRY(warm_up(b, epoch_is_over, err));
