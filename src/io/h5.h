@@ -84,6 +84,11 @@ Err h5_set_text(H5 *file, const char *object, const char *name, const char *valu
 Err h5_get_int(const H5 *file, const char *object, const char *name, int64_t *value, Error *err);
 Err h5_get_float(const H5 *file, const char *object, const char *name, double *value, Error *err);
 Err h5_get_text(const H5 *file, const char *object, const char *name, const char **value, Arena *arena, Error *err);
+/* A list of texts as an attribute: written as fixed-length ASCII or UTF-8, padded with zeros; read in any form. An
+ * empty list may be of any type. */
+Err h5_set_texts(H5 *file, const char *object, const char *name, int n, const char *const *texts, Error *err);
+Err h5_get_texts(const H5 *file, const char *object, const char *name, int *n, const char *const **texts, Arena *arena,
+                 Error *err);
 bool h5_has_attr(const H5 *file, const char *object, const char *name);
 /* One text as a scalar array of variable-length UTF-8; for texts of any length. */
 Err h5_write_text(H5 *file, const char *path, const char *text, Error *err);

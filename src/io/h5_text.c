@@ -1,7 +1,7 @@
 /* h5_text.c - attributes and text in HDF5 files. See h5.h.
  *
- * Text is written as variable-length UTF-8 (what h5py writes for a str) and read in that form or as fixed-length
- * strings. Sizes come from the file and are bounded before anything is allocated by them.
+ * Text is written as variable-length UTF-8 (what h5py writes for a str), lists in attributes as fixed-length strings,
+ * and read in either form. Sizes come from the file and are bounded before anything is allocated by them.
  */
 #include "io/h5_private.h"
 
@@ -19,21 +19,25 @@ static hid_t text_type(void) {
 
 /* ---- attributes ---- */
 
-static Err set_attribute(H5 *f, const char *object, const char *name, hid_t stored, hid_t memory, const void *value,
-                         Error *err) {
-    if (h5_link_state(f, object) != LINK_FINE && !h5_make_groups(f, object, true))
-        return h5_fail(f, err, "cannot make '%s'", object);
-    hid_t owner = H5Oopen(f->id, object, H5P_DEFAULT);
-    if (owner < 0) return h5_fail(f, err, "cannot open '%s'", object);
-    if (H5Aexists(owner, name) > 0) H5Adelete(owner, name);
-    hid_t space = H5Screate(H5S_SCALAR);
-    hid_t id = H5Acreate2(owner, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
-    bool ok = id >= 0 && H5Awrite(id, memory, value) >= 0;
+/* Takes the space. */
+static Err set_array_attribute(H5 *f, const char *object, const char *name, hid_t space, hid_t stored, hid_t memory,
+                               const void *value, Error *err) {
+    hid_t owner = H5I_INVALID_HID;
+    if (h5_link_state(f, object) == LINK_FINE || h5_make_groups(f, object, true))
+        owner = H5Oopen(f->id, object, H5P_DEFAULT);
+    if (owner >= 0 && H5Aexists(owner, name) > 0) H5Adelete(owner, name);
+    hid_t id = owner >= 0 ? H5Acreate2(owner, name, stored, space, H5P_DEFAULT, H5P_DEFAULT) : H5I_INVALID_HID;
+    bool ok = id >= 0 && (!value || H5Awrite(id, memory, value) >= 0);
     Err code = ok && !f->io_error ? OK : h5_fail(f, err, "cannot write the attribute '%s' of '%s'", name, object);
     if (id >= 0) H5Aclose(id);
+    if (owner >= 0) H5Oclose(owner);
     H5Sclose(space);
-    H5Oclose(owner);
     return code;
+}
+
+static Err set_attribute(H5 *f, const char *object, const char *name, hid_t stored, hid_t memory, const void *value,
+                         Error *err) {
+    return set_array_attribute(f, object, name, H5Screate(H5S_SCALAR), stored, memory, value, err);
 }
 
 Err h5_set_int(H5 *file, const char *object, const char *name, int64_t value, Error *err) {
@@ -54,6 +58,30 @@ Err h5_set_text(H5 *file, const char *object, const char *name, const char *valu
     return h5_leave(s, code);
 }
 
+Err h5_set_texts(H5 *file, const char *object, const char *name, int n, const char *const *texts, Error *err) {
+    size_t longest = 1;
+    bool ascii = true;
+    for (int i = 0; i < n; i++) {
+        size_t length = strlen(texts[i]);
+        longest = length > longest ? length : longest;
+        for (size_t k = 0; k < length; k++) ascii &= (unsigned char)texts[i][k] < 128;
+    }
+    char *fixed = calloc((size_t)n + 1, longest);
+    if (!fixed) return err_set(err, ERR_MEMORY, "out of memory");
+    for (int i = 0; i < n; i++) memcpy(fixed + (size_t)i * longest, texts[i], strlen(texts[i]));
+    H5Session s = h5_enter();
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, longest);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    H5Tset_cset(type, ascii ? H5T_CSET_ASCII : H5T_CSET_UTF8);
+    hsize_t dim = (hsize_t)n;
+    Err code = set_array_attribute(file, object, name, H5Screate_simple(1, &dim, NULL), type, type, n ? fixed : NULL,
+                                   err);
+    H5Tclose(type);
+    free(fixed);
+    return h5_leave(s, code);
+}
+
 bool h5_has_attr(const H5 *file, const char *object, const char *name) {
     H5Session s = h5_enter();
     bool found = h5_link_state(file, object) == LINK_FINE && H5Aexists_by_name(file->id, object, name, H5P_DEFAULT) > 0;
@@ -61,8 +89,9 @@ bool h5_has_attr(const H5 *file, const char *object, const char *name) {
     return found;
 }
 
-/* Open an attribute that holds exactly one value. */
-static Err open_attribute(const H5 *f, const char *object, const char *name, hid_t *out, Error *err) {
+/* Open an attribute; *n: its number of values. */
+static Err open_any_attribute(const H5 *f, const char *object, const char *name, hid_t *out, int64_t *n, Error *err) {
+    *out = H5I_INVALID_HID;
     TRY(h5_check_path(f, object, err));
     if (H5Aexists_by_name(f->id, object, name, H5P_DEFAULT) <= 0)
         return f->io_error ? h5_fail(f, err, "cannot read")
@@ -70,8 +99,17 @@ static Err open_attribute(const H5 *f, const char *object, const char *name, hid
     hid_t id = H5Aopen_by_name(f->id, object, name, H5P_DEFAULT, H5P_DEFAULT);
     if (id < 0) return h5_fail(f, err, "cannot open the attribute '%s' of '%s'", name, object);
     hid_t space = H5Aget_space(id);
-    hssize_t n = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
+    *n = space < 0 ? -1 : H5Sget_simple_extent_npoints(space);
     if (space >= 0) H5Sclose(space);
+    *out = id;
+    return OK;
+}
+
+/* Open an attribute that holds exactly one value. */
+static Err open_attribute(const H5 *f, const char *object, const char *name, hid_t *out, Error *err) {
+    hid_t id = H5I_INVALID_HID;
+    int64_t n;
+    TRY(open_any_attribute(f, object, name, &id, &n, err));
     if (n != 1) {
         H5Aclose(id);
         return err_set(err, ERR_FORMAT, "%s: the attribute '%s' of '%s' should hold one value, it holds %lld", f->path,
@@ -83,7 +121,7 @@ static Err open_attribute(const H5 *f, const char *object, const char *name, hid
 
 static Err get_number(const H5 *f, const char *object, const char *name, H5T_class_t wanted, hid_t memory, void *value,
                       Error *err) {
-    hid_t id;
+    hid_t id = H5I_INVALID_HID;
     TRY(open_attribute(f, object, name, &id, err));
     hid_t type = H5Aget_type(id);
     H5T_class_t class = H5Tget_class(type);
@@ -186,6 +224,58 @@ typedef struct TextList {
     int n;
     const char **items;
 } TextList;
+
+/* All n strings of an attribute, which is read at once: its values are bounded by the file, but texts of variable
+ * length can be one text many times. */
+static Err read_attribute_texts(const H5 *f, hid_t id, const TextForm *form, int64_t n, TextList *out) {
+    if ((uint64_t)n > MAX_TEXT / form->bytes) return ERR_FORMAT;
+    char *raw = calloc((size_t)n, form->bytes);
+    if (!raw) return ERR_MEMORY;
+    Err code = H5Aread(id, form->memory, raw) >= 0 ? OK : ERR_FORMAT;
+    size_t total = 0;
+    out->items = ARENA_ARRAY(out->arena, const char *, code == OK ? n : 0);
+    for (int64_t i = 0; i < n && code == OK; i++) {
+        const char *text = form->variable ? ((char **)raw)[i] : raw + (size_t)i * form->bytes;
+        size_t length = !text ? 0 : form->variable ? strlen(text) : strnlen(text, form->bytes);
+        while (H5Tget_strpad(form->memory) == H5T_STR_SPACEPAD && length > 0 && text[length - 1] == ' ') length--;
+        if ((total += length) > MAX_TEXT) code = ERR_FORMAT;
+        if (code == OK) out->items[out->n++] = arena_strndup(out->arena, text ? text : "", length);
+    }
+    if (form->variable)
+        for (int64_t i = 0; i < n; i++) H5free_memory(((char **)raw)[i]);
+    free(raw);
+    return code;
+}
+
+static Err get_texts_locked(const H5 *f, const char *object, const char *name, TextList *out, Error *err) {
+    hid_t id = H5I_INVALID_HID;
+    int64_t n;
+    TRY(open_any_attribute(f, object, name, &id, &n, err));
+    hid_t stored = H5Aget_type(id);
+    TextForm form;
+    Err code = ERR_FORMAT;
+    if (n == 0) {
+        code = OK;
+    } else if (n > 0 && text_form(stored, &form)) {
+        code = read_attribute_texts(f, id, &form, n, out);
+        H5Tclose(form.memory);
+    }
+    H5Tclose(stored);
+    H5Aclose(id);
+    if (code == OK) return OK;
+    if (code == ERR_MEMORY) return err_set(err, code, "%s: out of memory", f->path);
+    return err_set(err, code, "%s: the attribute '%s' of '%s' is not a list of texts", f->path, name, object);
+}
+
+Err h5_get_texts(const H5 *file, const char *object, const char *name, int *n, const char *const **texts, Arena *arena,
+                 Error *err) {
+    TextList list = {.arena = arena};
+    H5Session s = h5_enter();
+    Err code = get_texts_locked(file, object, name, &list, err);
+    *n = list.n;
+    *texts = list.items;
+    return h5_leave(s, code);
+}
 
 /* Number of elements of an array of texts (scalars count 1); -1 when it has another rank, or is too long to be true. */
 static int64_t count_texts(const H5 *f, hid_t array, const TextForm *form) {
