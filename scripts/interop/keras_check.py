@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Run what `sandglass export` writes for Keras in Keras itself, and read by `sandglass import` what Keras writes.
+
+    keras_check.py --program build/sandglass --library build/libsandglass.so --work DIR [--configs configs] [NAME...]
+
+Every shipped architecture is trained for a step or two on random pictures (so that statistics of batch normalisation
+are no longer those of the beginning), exported, loaded by keras.models.load_model and run on the same picture by both;
+then models made by Keras are imported and run likewise. The difference is relative to the largest value of the result.
+Needs numpy, h5py and keras with a backend (KERAS_BACKEND, default torch). Exit code 1 when a difference is above the
+tolerance.
+"""
+import argparse
+import ctypes
+import os
+import struct
+import subprocess
+import sys
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+TOLERANCE = 1e-4
+
+# name: architecture, its parameters, task, size of the pictures, channels
+SEGMENTATION = {
+    "unet": {"width": 8, "depth": 3},
+    "unet bilinear": {"width": 8, "depth": 3, "up": "bilinear"},
+    "unet nearest": {"width": 8, "depth": 3, "up": "nearest"},
+    "resunet": {"width": 8},
+    "segnet_basic": {"width": 16},
+    "segnet": {},
+    "fcn8s": {"width": 8, "fc": 32},
+    "linknet": {},
+    "erfnet": {},
+    "fastnet": {},
+}
+RECONSTRUCTION = {
+    "dense_autoencoder": {}, "deep_autoencoder": {}, "hinton_autoencoder": {}, "conv_autoencoder": {},
+    "pooling_autoencoder": {}, "transpose_autoencoder": {"noise": 0.4}, "lstm_autoencoder": {}, "dense_vae": {},
+    "conv_vae": {},
+}
+
+
+class Picture(ctypes.Structure):
+    _fields_ = [("width", ctypes.c_int), ("height", ctypes.c_int), ("channels", ctypes.c_int), ("bits", ctypes.c_int),
+                ("row_bytes", ctypes.c_size_t), ("data", ctypes.c_void_p)]
+
+
+class Output(ctypes.Structure):
+    _fields_ = [("rank", ctypes.c_int), ("dim", ctypes.c_int64 * 5), ("data", ctypes.POINTER(ctypes.c_float))]
+
+
+class Failure(ctypes.Structure):
+    _fields_ = [("status", ctypes.c_int), ("text", ctypes.c_char * 2048)]
+
+
+class Sandglass:
+    """The public library: a checkpoint's result for an 8-bit or float picture."""
+
+    def __init__(self, path):
+        self.lib = ctypes.CDLL(path)
+        self.lib.sg_model_free.argtypes = [ctypes.c_void_p]
+
+    def apply(self, checkpoint, image):
+        """The result, and the stride to whose multiples it extends pictures."""
+        failure, model, out = Failure(), ctypes.c_void_p(), Output()
+        if self.lib.sg_model_load(ctypes.byref(model), checkpoint.encode(), None, ctypes.byref(failure)):
+            sys.exit(failure.text.decode())
+        image = np.ascontiguousarray(image)
+        picture = Picture(image.shape[1], image.shape[0], image.shape[2], 8 * image.itemsize, 0, image.ctypes.data)
+        if self.lib.sg_model_apply(model, ctypes.byref(picture), ctypes.byref(out), ctypes.byref(failure)):
+            sys.exit(failure.text.decode())
+        dim = [out.dim[i] for i in range(out.rank)]
+        result = np.ctypeslib.as_array(out.data, shape=dim).copy()
+        stride = self.lib.sg_model_stride(model)
+        self.lib.sg_model_free(model)
+        return result, stride
+
+
+def channels_first(result):
+    return np.moveaxis(result, -1, 1) if result.ndim == 4 else result
+
+
+def keras_result(model, image, stride):
+    """Of one picture; where our side extends it to multiples of its stride, so does this one, and cuts the result back."""
+    height, width, _ = image.shape
+    if len(model.input_shape) == 2:
+        batch = np.moveaxis(image, -1, 0).reshape(1, -1)
+    elif stride:
+        batch = np.pad(image, ((0, -height % stride), (0, -width % stride), (0, 0)), mode="edge")[None]
+    else:
+        batch = image[None]
+    result = channels_first(model.predict(batch.astype("float32"), verbose=0))
+    return result[:, :, :height, :width] if result.ndim == 4 else result
+
+
+def difference(ours, theirs):
+    assert ours.shape == theirs.shape, f"shapes differ: {ours.shape} against {theirs.shape}"
+    assert np.isfinite(theirs).all() and np.abs(theirs).max() > 0
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def write_digits(folder, rng):
+    """32 random pictures of 28x28 with labels, as IDX files."""
+    pictures = rng.integers(0, 256, (32, 28, 28), dtype=np.uint8)
+    with open(f"{folder}/pictures", "wb") as f:
+        f.write(struct.pack(">IIII", 0x803, 32, 28, 28) + pictures.tobytes())
+    with open(f"{folder}/labels", "wb") as f:
+        f.write(struct.pack(">II", 0x801, 32) + bytes(i % 10 for i in range(32)))
+
+
+def config(model, params, task, configs, work, size):
+    lines = [f"extends: {os.path.abspath(configs)}/models/{model}.yaml", f"task: {task}"]
+    if params:
+        lines += ["model:", "  params: {" + ", ".join(f"{k}: {v}" for k, v in params.items()) + "}"]
+    if task == "segmentation":
+        lines += ["data:", "  kind: shapes", f"  height: {size[0]}", f"  width: {size[1]}", "  train: {n: 16}",
+                  "  mean: [100, 110, 120]", "  std: [50, 60, 70]"]
+    else:
+        lines += ["data:", "  kind: idx", f"  root: {work}", "  train: {images: pictures, labels: labels}"]
+        lines += ["  classes: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']"] if task == "classification" else []
+    loss = {"segmentation": "cross_entropy", "classification": "cross_entropy", "reconstruction": "bce"}[task]
+    lines += ["train:", "  epochs: 1", "  batch_size: 8", "  lr: 0.001", f"  loss: {loss}", "  sample_every: 0"]
+    return "\n".join(lines) + "\n"
+
+
+def check_exports(arguments, sandglass, rng):
+    rows = [(n, "segmentation", p) for n, p in SEGMENTATION.items()]
+    rows += [(n, "reconstruction", p) for n, p in RECONSTRUCTION.items()]
+    rows += [("sda_classifier", "classification", {"rate": 0.2, "dropout": 0.3})]
+    worst = 0
+    for name, task, params in rows:
+        if arguments.names and name not in arguments.names:
+            continue
+        model, run_name = name.split()[0], name.replace(" ", "_")
+        # Sizes that are no multiple of the stride where the network takes them.
+        size = (53, 75) if model.startswith("segnet") else (64, 96)
+        run_dir = f"{arguments.work}/{run_name}"
+        with open(f"{run_dir}.yaml", "w") as f:
+            f.write(config(model, params, task, arguments.configs, arguments.work, size))
+        run(arguments.program, "train", f"{run_dir}.yaml", "--run", run_dir)
+        run(arguments.program, "export", run_dir, "--out", f"{run_dir}.keras.h5")
+        shape = (*size, 3) if task == "segmentation" else (28, 28, 1)
+        image = rng.integers(0, 256, shape, dtype=np.uint8)
+        ours, stride = sandglass.apply(run_dir, image)
+        loaded = keras.models.load_model(f"{run_dir}.keras.h5", compile=False)
+        got = difference(ours, keras_result(loaded, image, stride))
+        worst = max(worst, got)
+        print(f"export {name:24} {got:.1e}", flush=True)
+    return worst
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--library", required=True)
+    parser.add_argument("--work", required=True)
+    parser.add_argument("--configs", default=f"{os.path.dirname(os.path.abspath(__file__))}/../../configs")
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    os.makedirs(arguments.work, exist_ok=True)
+    arguments.work = os.path.abspath(arguments.work)
+    rng = np.random.default_rng(1)
+    write_digits(arguments.work, rng)
+    sandglass = Sandglass(os.path.abspath(arguments.library))
+    worst = check_exports(arguments, sandglass, rng)
+    print(f"keras {keras.__version__} ({keras.backend.backend()}): largest relative difference {worst:.1e}")
+    sys.exit(1 if worst > TOLERANCE else 0)
+
+
+if __name__ == "__main__":
+    main()
