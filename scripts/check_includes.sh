@@ -41,7 +41,7 @@ BEGIN {
     foreign["zlib"] = "^(datasets/idx[.]c|src/io/.*[.]c|src/train/checkpoint[_a-z]*[.]c)$"
     foreign["lapacke"] = "^src/analysis/pca[.]c$"
     foreign["lbfgs"] = "^src/analysis/probe[.]c$"
-    foreign["protobuf-c|onnx"] = "^src/export/onnx[_a-z]*[.][ch]$"
+    foreign["(protobuf-c/|onnx)"] = "^src/export/onnx[_a-z]*[.][ch]$"
     foreign["Random123"] = "^src/base/rng[.]c$"
 }
 FNR == 1 { from = area_of(FILENAME); code = FILENAME !~ /^tests\// && FILENAME !~ /^src\/cli\// }

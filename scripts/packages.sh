@@ -11,8 +11,8 @@ packages_of() {
     case $1 in
     build)
         echo gcc libc6-dev cmake ninja-build pkg-config libdnnl-dev libhdf5-dev libstb-dev libyaml-dev zlib1g-dev \
-            librandom123-dev liblapacke-dev liblbfgs-dev ;;
-    tests) echo libcmocka-dev g++ python3 ;;
+            librandom123-dev liblapacke-dev liblbfgs-dev protobuf-c-compiler libprotobuf-c-dev libonnx-dev ;;
+    tests) echo libcmocka-dev g++ python3 python3-opencv python3-numpy ;;
     checks) echo git clang-format-14 clang-tidy-14 libomp-14-dev ;;
     reproduce) echo jq ;;
     wheels) echo ca-certificates curl python3 python3-pip python3-venv ;;

@@ -3,11 +3,6 @@
 
 #include <string.h>
 
-/* value of the picture -> value of the network: (value - mean) * scale */
-typedef struct Channel {
-    float mean, scale;
-} Channel;
-
 static double full_scale(int depth) {
     return depth == 8 ? 255 : depth == 16 ? 65535 : 1;
 }
@@ -17,16 +12,16 @@ static double of_channel(const ParamList *list, int channel, double otherwise) {
 }
 
 /* mean and std are on the scale of config->depth; a picture of another depth is brought to it. */
-static Channel channel_of(const DataConfig *config, int channel, int depth) {
+static DataScale channel_of(const DataConfig *config, int channel, int depth) {
     bool given = config->mean.n > 0 || config->std.n > 0;
     double unit = given && depth != 32 && config->depth != 32 ? full_scale(config->depth) / full_scale(depth) : 1;
     double mean = of_channel(&config->mean, channel, 0);
     double std = of_channel(&config->std, channel, full_scale(given && depth != 32 ? config->depth : depth));
-    return (Channel){.mean = (float)(mean / unit), .scale = (float)(unit / std)};
+    return (DataScale){.mean = (float)(mean / unit), .scale = (float)(unit / std)};
 }
 
 /* One row of one channel; the three depths and the usual strides are loops of their own, so that each is vectorised. */
-static void row_u8(const uint8_t *restrict src, int n, int stride, Channel c, float *restrict dst) {
+static void row_u8(const uint8_t *restrict src, int n, int stride, DataScale c, float *restrict dst) {
     switch (stride) {
     case 1:
         for (int i = 0; i < n; i++) dst[i] = ((float)src[i] - c.mean) * c.scale;
@@ -39,11 +34,11 @@ static void row_u8(const uint8_t *restrict src, int n, int stride, Channel c, fl
     }
 }
 
-static void row_u16(const uint16_t *restrict src, int n, int stride, Channel c, float *restrict dst) {
+static void row_u16(const uint16_t *restrict src, int n, int stride, DataScale c, float *restrict dst) {
     for (int i = 0; i < n; i++) dst[i] = ((float)src[(size_t)stride * (size_t)i] - c.mean) * c.scale;
 }
 
-static void row_f32(const float *restrict src, int n, int stride, Channel c, float *restrict dst) {
+static void row_f32(const float *restrict src, int n, int stride, DataScale c, float *restrict dst) {
     for (int i = 0; i < n; i++) dst[i] = (src[(size_t)stride * (size_t)i] - c.mean) * c.scale;
 }
 
@@ -67,7 +62,7 @@ void data_normalize_rows(const DataConfig *config, const Image *image, size_t ro
     int across = image->width, channels = image->channels;
     bool closed = row_bytes == (size_t)across * (size_t)channels * (size_t)(image->depth / 8);
     for (int k = 0; k < channels; k++) {
-        Channel c = channel_of(config, k, image->depth);
+        DataScale c = channel_of(config, k, image->depth);
         float *to = dst + (size_t)k * plane;
         /* rows without a gap between them are one long row */
         bool joined = across == width && closed;
@@ -94,6 +89,10 @@ void data_normalize(const DataConfig *config, const Image *image, float *dst) {
     data_normalize_padded(config, image, image->height, image->width, dst);
 }
 
+DataScale data_scale(const DataConfig *config, int channel) {
+    return channel_of(config, channel, config->depth);
+}
+
 UnitScale data_unit_scale(const DataConfig *config, int channel) {
     double full = full_scale(config->depth);
     return (UnitScale){.scale = (float)(of_channel(&config->std, channel, full) / full),
@@ -101,7 +100,7 @@ UnitScale data_unit_scale(const DataConfig *config, int channel) {
 }
 
 void data_to_bytes(const DataConfig *config, int channel, size_t n, const float *values, int step, uint8_t *dst) {
-    Channel c = channel_of(config, channel, config->depth);
+    DataScale c = channel_of(config, channel, config->depth);
     float to_8_bit = (float)(255 / full_scale(config->depth));
     for (size_t i = 0; i < n; i++) {
         float value = (values[i] / c.scale + c.mean) * to_8_bit;

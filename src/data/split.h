@@ -150,6 +150,11 @@ void data_normalize_rows(const DataConfig *config, const Image *image, size_t ro
 /* Planes of height x width lie in the upper left of planes of padded_height x padded_width: fill what is right of them
  * and below with their last column and row. The one rule by which pictures are brought to a network's stride. */
 void data_repeat_edges(int64_t n_planes, int height, int width, int padded_height, int padded_width, float *planes);
+/* The normalisation itself, for a channel of pictures of config->depth: (value - mean) * scale. */
+typedef struct DataScale {
+    float mean, scale;
+} DataScale;
+DataScale data_scale(const DataConfig *config, int channel);
 /* From the network's scale to 0..1, the scale of scores: value * scale + shift. */
 typedef struct UnitScale {
     float scale, shift;

@@ -42,7 +42,7 @@ struct ExportFormat {
     Err (*write)(const ExportSpec *spec, Error *err);
 };
 
-extern const ExportFormat export_frozen, export_keras;
+extern const ExportFormat export_frozen, export_keras, export_onnx;
 
 /* All formats; NULL-terminated. */
 extern const ExportFormat *const export_formats[];

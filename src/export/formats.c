@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const ExportFormat *const export_formats[] = {&export_frozen, &export_keras, NULL};
+const ExportFormat *const export_formats[] = {&export_frozen, &export_keras, &export_onnx, NULL};
 
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), m = strlen(end);
