@@ -42,13 +42,14 @@ static sg_status status_of(Err code) {
     }
 }
 
-/* Hand the outcome over: the code as a status, the words (as many as fit) into the caller's error. */
+/* Hand the outcome over: the code as a status, the words (as many lines as fit) into the caller's error. */
 static sg_status report(sg_error *out, Err code, const Error *err) {
     sg_status status = status_of(code);
     if (!out) return status;
     out->status = status;
     size_t n = code == OK ? 0 : err->used;
-    if (n >= sizeof out->text) n = sizeof out->text - 1;
+    if (n >= sizeof out->text)
+        for (n = sizeof out->text - 1; n > 0 && err->text[n - 1] != '\n';) n--;
     memcpy(out->text, err->text, n);
     out->text[n] = '\0';
     return status;
