@@ -1,19 +1,20 @@
 /* cmd_export.c - sandglass export: a trained network as a file for use elsewhere (export/export.h). */
-#include "cli/command.h"
+#include "cli/export_verify.h"
 #include "cli/model.h"
-#include "export/export.h"
 
 #include <string.h>
 
 typedef struct ExportCommand {
     const char *out, *format;
     ExportOptions to;
+    const char *verify;
+    int64_t count;
     ParamList sets;
     int64_t threads;
     bool json;
 } ExportCommand;
 
-static const char *const dtypes[] = {"f32", "bf16", "int8", NULL};
+static const char *const dtypes[] = {"f32", "bf16", NULL};
 static const char *const unpools[] = {"maxunpool", "scatter", NULL};
 
 static const Option export_options[] = {
@@ -27,6 +28,10 @@ static const Option export_options[] = {
     {{"onnx-unpool", PARAM_CHOICE, offsetof(ExportCommand, to.unpool), "maxunpool", 0, 0, unpools,
       "how ONNX puts values back where pooling found them; scatter: for runtimes without MaxUnpool"},
      "HOW"},
+    {{"verify", PARAM_STRING, offsetof(ExportCommand, verify), "", 0, 0, NULL,
+      "run the network and the file on these: a split of the network's data, pictures, a folder of them, or 'random'"},
+     "DATA"},
+    {{"count", PARAM_INT, offsetof(ExportCommand, count), "8", 0, 1e6, NULL, "the first N of DATA; 0: all"}, "N"},
     OPTION_SET(ExportCommand),
     OPTION_THREADS(ExportCommand),
     OPTION_JSON(ExportCommand),
@@ -34,7 +39,7 @@ static const Option export_options[] = {
 
 /* Options that mean nothing for the format are mistakes of the command line. */
 static Err check_options(const Call *call, const ExportFormat *format, Error *err) {
-    static const char *const shared[] = {"out", "format", "set", "threads", "json"};
+    static const char *const shared[] = {"out", "format", "verify", "count", "set", "threads", "json"};
     enum { N_SHARED = sizeof shared / sizeof *shared, MAX_ALLOWED = 32 };
     const char *allowed[MAX_ALLOWED] = {NULL};
     int n = 0;
@@ -43,9 +48,43 @@ static Err check_options(const Call *call, const ExportFormat *format, Error *er
     return options_allow(call, allowed, arena_printf(call->arena, "--format %s", format->name), err);
 }
 
+static Err write_file(const ExportCommand *options, const ExportFormat *format, Net *net, Arena *arena, Error *err) {
+    ExportSpec spec = {.net = net, .path = options->out, .options = options->to, .arena = arena};
+    return format->write(&spec, err);
+}
+
+/* The inputs are read before anything is written: a wrong --verify leaves no file. */
+static Err export_model(const Call *call, const ExportFormat *format, Net *net, const char *model, Error *err) {
+    const ExportCommand *options = call->options;
+    ExportInputs inputs = {0};
+    Json json = json_begin(call->arena);
+    if (options->verify) TRY(export_inputs_read(&inputs, options->verify, options->count, net, call->arena, err));
+    Err code = write_file(options, format, net, call->arena, err);
+    json_open_object(&json, NULL);
+    json_string(&json, "model", model);
+    json_string(&json, "format", format->name);
+    json_string(&json, "out", options->out);
+    if (code == OK && !options->json) printf("%s -> %s (%s)\n", model, options->out, format->name);
+    VerifySpec verify = {.net = net,
+                         .path = options->out,
+                         .format = format,
+                         .dtype = options->to.dtype,
+                         .n = inputs.n,
+                         .inputs = inputs.items};
+    const bool written = code == OK;
+    if (written && options->verify)
+        code = export_verify(&verify, &inputs, options->json ? &json : NULL, call->arena, err);
+    json_close(&json);
+    if (written && options->json) print_json(call, &json);
+    export_inputs_free(&inputs);
+    return code;
+}
+
 static Err run_export(const Call *call, Error *err) {
     const ExportCommand *options = call->options;
     if (!options->out) return err_set(err, ERR_USAGE, "no file to write: --out FILE");
+    if (options->count != 8 && !options->verify)
+        return err_set(err, ERR_USAGE, "--count means nothing without --verify");
     const ExportFormat *format = export_find(options->format, options->out, err);
     if (!format) return ERR_USAGE;
     TRY(check_options(call, format, err));
@@ -53,29 +92,23 @@ static Err run_export(const Call *call, Error *err) {
     Net *net;
     const char *model;
     TRY(model_open(&net, &model, call, &options->sets, options->threads, err));
-    ExportSpec spec = {.net = net, .path = options->out, .options = options->to, .arena = call->arena};
-    Err code = format->write(&spec, err);
-    if (code == OK && options->json) {
-        Json json = json_begin(call->arena);
-        json_open_object(&json, NULL);
-        json_string(&json, "model", model);
-        json_string(&json, "format", format->name);
-        json_string(&json, "out", options->out);
-        json_close(&json);
-        print_json(call, &json);
-    } else if (code == OK) {
-        printf("%s -> %s (%s)\n", model, options->out, format->name);
-    }
+    net_compute_f32(net); /* --verify compares with it */
+    Err code = export_model(call, format, net, model, err);
     net_close(net);
     return code;
 }
 
 const Command cmd_export = {
     .name = "export",
-    .usage = "MODEL --out FILE [--format NAME] [--set KEY=VALUE]... [--json]",
+    .usage =
+        "MODEL --out FILE [--format NAME] [--dtype TYPE] [--verify DATA [--count N]] [--set KEY=VALUE]... [--json]",
     .doc = "write a trained network for use elsewhere",
-    .help = "MODEL is a checkpoint or a run directory. What cannot be expressed in the format is an error before\n"
-            "anything is written.\n",
+    .help =
+        "MODEL is a checkpoint or a run directory. What cannot be expressed in the format is an error before\n"
+        "anything is written.\n"
+        "--verify runs the network and the file on the same inputs, the file by every engine that reads its format\n"
+        "and is installed, and tells the largest difference and how many pixels have another class; the exit code\n"
+        "is 1 when that is more than rounding (f32: 1e-4 of the largest value; bf16: 0.5 % of the pixels).\n",
     .options = export_options,
     .options_bytes = sizeof(ExportCommand),
     .min_args = 1,

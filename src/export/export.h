@@ -11,7 +11,7 @@
 typedef struct ExportFormat ExportFormat;
 
 /* What the command line says beside the format; a format reads what it knows, and cmd_export.c refuses the rest. */
-typedef enum ExportDType { EXPORT_F32, EXPORT_BF16, EXPORT_INT8 } ExportDType;
+typedef enum ExportDType { EXPORT_F32, EXPORT_BF16 } ExportDType;
 typedef enum ExportUnpool { UNPOOL_MAXUNPOOL, UNPOOL_SCATTER } ExportUnpool;
 typedef struct ExportOptions {
     int dtype;  /* ExportDType: of a frozen model's weights */
@@ -37,6 +37,9 @@ struct ExportFormat {
     const char *suffix;         /* of --out, which chooses it: ".onnx"; the longest that fits counts */
     const char *doc;            /* one line */
     const char *const *options; /* names of the command's options that mean something for it; NULL-terminated */
+    /* What --verify runs a file by: engines that run_exported.py knows for this format's name, such as "onnxruntime";
+     * NULL-terminated. NULL: our own opens it. */
+    const char *const *engines;
     /* The row of a layer kind; NULL when it has none. */
     const ExportKind *(*kind)(const char *name);
     Err (*write)(const ExportSpec *spec, Error *err);

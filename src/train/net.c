@@ -134,6 +134,11 @@ Err net_fold(Net *net, Error *err) {
     return OK;
 }
 
+void net_compute_f32(Net *net) {
+    assert(net->uses == 0);
+    net->bf16 = false;
+}
+
 Err net_open(Net **out, const Checkpoint *checkpoint, int n_sets, const char *const *sets, int threads, Error *err) {
     *out = NULL;
     Net *net = calloc(1, sizeof *net);

@@ -20,6 +20,10 @@ Err net_open(Net **out, const Checkpoint *checkpoint, int n_sets, const char *co
  * model is folded already. */
 Err net_fold(Net *net, Error *err);
 
+/* Compute in 32 bits whatever the file's weights are: for one whose results others are compared with. Before it has
+ * computed anything. */
+void net_compute_f32(Net *net);
+
 /* From parts that exist already and outlive the Net: the trainer's. */
 typedef struct NetParts {
     Engine *engine;
