@@ -199,3 +199,10 @@ Err config_load_text(Experiment *out, const char *name, const char *text, int n_
     TRY(yaml_load_text(&root, name, text, arena, err));
     return load(out, name, root, n_sets, sets, arena, err);
 }
+
+Err config_load_stored(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
+                       Arena *arena, Error *err) {
+    Node *root;
+    TRY(yaml_load_stored(&root, name, text, arena, err));
+    return load(out, name, root, n_sets, sets, arena, err);
+}

@@ -68,13 +68,17 @@ extern const Param train_params[];
 /* Read a config file, apply `n_sets` assignments, check and fill. data_root is resolved here: data.root by --set,
  * else the file's own, else the environment's SANDGLASS_DATA, else "data". On failure err lists up to 20 mistakes. */
 Err config_load_file(Experiment *out, const char *path, int n_sets, const char *const *sets, Arena *arena, Error *err);
-/* The same from text, for the config that a checkpoint carries. */
+/* The same from text. */
 Err config_load_text(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
                      Arena *arena, Error *err);
 
 /* The way back: a filled params struct as a map that fills another one likewise. Knobs at their defaults are left out;
  * NULL when all are. */
 Node *config_unfill(const Param *params, const void *object, Mark mark, Arena *arena);
+
+/* The same from the text that a model carries, which may not refer to other files. */
+Err config_load_stored(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
+                       Arena *arena, Error *err);
 
 /* A params struct to fill and its table. */
 typedef struct FillTarget {

@@ -36,6 +36,7 @@ enum {
 typedef struct Load {
     int n_files, n_nodes;
     size_t text_bytes;
+    bool stored; /* a model's: nothing may be extended */
     Arena *arena;
 } Load;
 
@@ -452,6 +453,8 @@ static Err load_text(Node **out, const char *name, const char *text, size_t leng
     *out = root;
     Node *extends = node_get(root, "extends");
     if (!extends) return OK;
+    if (chain->load->stored)
+        return err_at(err, ERR_CONFIG, extends->mark, "extends: a config that is stored in a model has no other files");
 
     int n = extends->type == NODE_LIST ? extends->n : 1;
     Node *below = NULL;
@@ -477,6 +480,12 @@ Err yaml_load_file(Node **out, const char *path, Arena *arena, Error *err) {
 
 Err yaml_load_text(Node **out, const char *name, const char *text, Arena *arena, Error *err) {
     Load all = {.n_files = 1, .arena = arena};
+    Chain chain = {.load = &all};
+    return load_text(out, name, arena_strdup(arena, text), strlen(text), &chain, err);
+}
+
+Err yaml_load_stored(Node **out, const char *name, const char *text, Arena *arena, Error *err) {
+    Load all = {.stored = true, .arena = arena};
     Chain chain = {.load = &all};
     return load_text(out, name, arena_strdup(arena, text), strlen(text), &chain, err);
 }

@@ -26,6 +26,8 @@ struct Node {
 /* Read a file, or a text under a name, with its `extends:` merged in. All of it lives in the arena. */
 Err yaml_load_file(Node **out, const char *path, Arena *arena, Error *err);
 Err yaml_load_text(Node **out, const char *name, const char *text, Arena *arena, Error *err);
+/* A text that came with a model: to open one reads no other files, so `extends:` is an error. */
+Err yaml_load_stored(Node **out, const char *name, const char *text, Arena *arena, Error *err);
 
 /* Apply "a.b.2.c=VALUE" to the tree; VALUE is YAML ("3", "[1, 2]", "{kind: adam}"). Missing maps on the way are made;
  * list items must exist. The new nodes' marks say "--set a.b.2.c=VALUE". */

@@ -45,7 +45,7 @@ static Err read_again(const FrozenWrite *spec, const Node *config, Arena *arena,
     Weights *weights;
     LossSet losses;
     const int64_t classes = spec->experiment->task == TASK_RECONSTRUCTION ? 0 : spec->data->n_classes;
-    TRY(config_load_text(&experiment, spec->path, yaml_write(config, arena), 0, NULL, arena, err));
+    TRY(config_load_stored(&experiment, spec->path, yaml_write(config, arena), 0, NULL, arena, err));
     TRY(graph_build(&graph, &experiment, spec->graph->input, classes, arena, err));
     TRY(loss_set_build(&losses, &experiment, graph, NULL, NULL, arena, err));
     TRY(weights_declare(&weights, graph, err));

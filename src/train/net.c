@@ -94,7 +94,7 @@ static Err open_parts(Net *net, Opened *o, const Checkpoint *checkpoint, int n_s
     NetParts *parts = &net->parts;
     Arena *arena = net->arena;
     const char *name = arena_printf(arena, "%s:/config", checkpoint_path(checkpoint));
-    TRY(config_load_text(&o->experiment, name, checkpoint_config(checkpoint), n_sets, sets, arena, err));
+    TRY(config_load_stored(&o->experiment, name, checkpoint_config(checkpoint), n_sets, sets, arena, err));
     int n;
     const float *class_weights;
     TRY(checkpoint_read_class_weights(checkpoint, &n, &class_weights, arena, err));
