@@ -75,6 +75,13 @@ static const LayerCase layer_cases[] = {
     {.kind = "conv2d", "{filters: 17, kernel: 3, padding: same, bias: false}", {SHAPE(1, 16, 6, 7)}, SHAPE(1, 17, 6, 7), FLOATS, .act = {ACT_RELU, 0.1f}},
     {.kind = "conv2d", "{filters: 3, kernel: 3, padding: same}", {SHAPE(2, 4, 6, 5)}, SHAPE(2, 3, 6, 5), FLOATS, .act = {ACT_TANH, 0}},
 
+    /* conv2d with enough channels for Winograd's algorithm: padded or not, whole tiles of 4x4 or not, blocks of 16 or not */
+    {.kind = "conv2d", "{filters: 32, padding: same}", {SHAPE(2, 64, 8, 12)}, SHAPE(2, 32, 8, 12), FLOATS, .act = {ACT_RELU, 0}},
+    {.kind = "conv2d", "{filters: 65, padding: same, bias: false}", {SHAPE(1, 33, 5, 7)}, SHAPE(1, 65, 5, 7), FLOATS},
+    {.kind = "conv2d", "{filters: 32}", {SHAPE(2, 16, 9, 6)}, SHAPE(2, 32, 7, 4), FLOATS, .act = {ACT_RELU, 0.1f}},
+    {.kind = "conv2d", "{filters: 64, padding: 1, bias: false}", {SHAPE(1, 32, 2, 3)}, SHAPE(1, 64, 2, 3), FLOATS},
+    {.kind = "conv2d", "{filters: 64, padding: [1, 0, 0, 1]}", {SHAPE(1, 32, 2, 3)}, SHAPE(1, 64, 1, 2), FLOATS}, /* oneDNN's Winograd fails here */
+
     /* conv_transpose2d */
     {.kind = "conv_transpose2d", "{filters: 5, kernel: 2, stride: 2}", {SHAPE(2, 3, 4, 3)}, SHAPE(2, 5, 8, 6), FLOATS},
     {.kind = "conv_transpose2d", "{filters: 16, kernel: 2, stride: 2}", {SHAPE(2, 32, 5, 4)}, SHAPE(2, 16, 10, 8), FLOATS},

@@ -151,7 +151,7 @@ static void test_gradient_along_a_direction(void **state) {
                             sizeof(n->w3) / 4};
     /* The loss is quadratic in what comes after the ReLU and the pooling: the central difference is exact, and the step
      * can be large against rounding. Before them it has kinks, and the step must be small. */
-    const double steps[] = {1e-3, 1e-3, 0.1, 0.1, 0.1}, tolerance[] = {1e-3, 1e-3, 1e-5, 1e-5, 1e-5};
+    const double steps[] = {1e-3, 1e-3, 0.1, 0.1, 0.1}, tolerance[] = {1e-3, 1e-3, 5e-5, 5e-5, 5e-5};
     for (int k = 0; k < 5; k++) {
         float *direction = malloc(sizes[k] * 4), *original = malloc(sizes[k] * 4);
         rng_fill_normal(7, RNG_TEST, 10, (uint64_t)k, sizes[k], direction);
@@ -189,8 +189,9 @@ static void test_inference_equals_training_forward(void **state) {
         assert_int_equal(program_run(train, NULL, NULL), OK);
         assert_int_equal(program_run(infer, NULL, NULL), OK);
         const float *a = program_read(train, "result"), *b = program_read(infer, "result");
-        for (int i = 0; i < BATCH * OUT * SIZE * SIZE; i++)
-            assert_true(fabsf(a[i] - b[i]) <= 1e-4f * (1 + fabsf(a[i])));
+        float largest = 0; /* which the rounding of the algorithms goes by */
+        for (int i = 0; i < BATCH * OUT * SIZE * SIZE; i++) largest = fmaxf(largest, fabsf(a[i]));
+        for (int i = 0; i < BATCH * OUT * SIZE * SIZE; i++) assert_true(fabsf(a[i] - b[i]) <= 5e-6f * largest);
         n->w3[5] += 3; /* seen by the inference program only after a refresh */
         program_refresh(infer);
     }

@@ -231,6 +231,15 @@ void fail_status(Build *b, const char *name, Shape src, Shape dst, dnnl_status_t
     build_fail(b, "oneDNN has no %s for %s -> %s: %s", name, shape_text(src, s), shape_text(dst, d), why);
 }
 
+const char *implementation_name(Pd pd) {
+    const char *name = "";
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success ? name : "?";
+}
+
+bool is_reference(Pd pd) {
+    return strncmp(implementation_name(pd), "ref", 3) == 0;
+}
+
 dnnl_prop_kind_t forward_prop(const Build *b) {
     return b->options.training ? dnnl_forward_training : dnnl_forward_inference;
 }

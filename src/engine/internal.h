@@ -170,6 +170,9 @@ void step_append(Build *b, Step *s, dnnl_primitive_desc_t pd);
 void keep_hint(Build *b, dnnl_primitive_desc_t pd);
 /* Note a refusal of oneDNN: "no primitive for conv 4x16x28x28 -> 4x8x28x28 (unimplemented)". */
 void fail_status(Build *b, const char *name, Shape src, Shape dst, dnnl_status_t status);
+/* oneDNN's name for the code that was chosen, and whether that is the slow code for everything. */
+const char *implementation_name(Pd pd);
+bool is_reference(Pd pd);
 dnnl_prop_kind_t forward_prop(const Build *b);
 /* Attributes with a fused activation; *owned is to be destroyed when it is not NULL. */
 const_dnnl_primitive_attr_t attr_with_act(Build *b, Act act, dnnl_primitive_attr_t *owned);

@@ -35,6 +35,46 @@ static Md src_md(Build *b, const Tensor *src) {
     return as_it_is ? src->md : md_any(b, compute_type(b), src->shape);
 }
 
+/* ---- Winograd's algorithm ---- */
+
+/* Lavin & Gray 2016, arXiv 1509.09308, F(4x4, 3x3): a quarter of the multiplications, for transforms of source and
+ * result. Which pays with enough channels; between 16 and 32 it is a draw. oneDNN has it in 32 bits for 3x3 kernels,
+ * and never chooses it by itself where it would matter. Its gradient of the source is wrong (2.6.3) where the padding
+ * differs between the ends of an axis. */
+static bool winograd_pays(const ConvSpec *spec, const Tensor *weights, int64_t at_least, int64_t one_at_least) {
+    const Shape *w = &weights->shape;
+    if (spec->groups > 1 || w->rank != 4 || w->dim[2] != 3 || w->dim[3] != 3) return false;
+    for (int i = 0; i < 2; i++)
+        if (spec->stride[i] != 1 || spec->dilation[i] != 1 || spec->pad_lo[i] != spec->pad_hi[i]) return false;
+    const int64_t fewer = w->dim[0] < w->dim[1] ? w->dim[0] : w->dim[1], more = w->dim[0] + w->dim[1] - fewer;
+    return fewer >= at_least && more >= one_at_least;
+}
+
+typedef dnnl_status_t (*MakePd)(dnnl_primitive_desc_t *pd, const PdSpec *spec);
+
+/* By Winograd's algorithm if wanted and there. */
+static dnnl_status_t make_pd(MakePd make, dnnl_primitive_desc_t *pd, PdSpec spec, bool winograd) {
+    spec.alg = dnnl_convolution_winograd;
+    if (winograd && make(pd, &spec) == dnnl_success) return dnnl_success;
+    spec.alg = dnnl_convolution_direct;
+    return make(pd, &spec);
+}
+
+/* A source in blocks of 16 stays so where more than the reference kernel reads it: alone some convolutions are a little
+ * faster channels last, but not with a reorder on each side. */
+static dnnl_status_t make_forward_pd(MakePd make, dnnl_primitive_desc_t *pd, PdSpec spec, const Tensor *src,
+                                     bool winograd) {
+    const Md chosen = spec.src;
+    if (src->layout == LAYOUT_BLOCK16 && src->type == dtype_from(md_type(chosen))) {
+        spec.src = src->md;
+        if (make_pd(make, pd, spec, winograd) == dnnl_success && !is_reference(*pd)) return dnnl_success;
+        if (*pd) dnnl_primitive_desc_destroy(*pd);
+        *pd = NULL;
+        spec.src = chosen;
+    }
+    return make_pd(make, pd, spec, winograd);
+}
+
 static Tensor *forward(Build *b, bool transposed, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *bias) {
     Act act = transposed ? (Act){ACT_NONE, 0} : spec->act;
     if (build_failed(b)) return tensor_dummy(b, F32, spec->dst);
@@ -42,7 +82,6 @@ static Tensor *forward(Build *b, bool transposed, const ConvSpec *spec, Tensor *
     dnnl_primitive_attr_t owned = NULL;
     PdSpec s = {.engine = b->engine->engine,
                 .prop = forward_prop(b),
-                .alg = dnnl_convolution_direct,
                 .src = src_md(b, src),
                 .weights = md_any(b, compute_type(b), weights->shape),
                 .bias = bias ? bias->md : NULL,
@@ -50,7 +89,8 @@ static Tensor *forward(Build *b, bool transposed, const ConvSpec *spec, Tensor *
                 .attr = attr_with_act(b, act, &owned)};
     conv_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = transposed ? pd_deconv_forward(&pd, &s) : pd_conv_forward(&pd, &s);
+    const bool winograd = !transposed && winograd_pays(spec, weights, 16, 32);
+    dnnl_status_t status = make_forward_pd(transposed ? pd_deconv_forward : pd_conv_forward, &pd, s, src, winograd);
     if (owned) dnnl_primitive_attr_destroy(owned);
     if (status != dnnl_success) {
         fail_status(b, transposed ? "transposed convolution" : "convolution", src->shape, spec->dst, status);
@@ -88,7 +128,6 @@ static dnnl_primitive_desc_t make_hint(Build *b, bool transposed, const ConvSpec
 static Tensor *backward_data(Build *b, bool transposed, const ConvSpec *spec, Tensor *src, Tensor *weights,
                              Tensor *diff_dst, Pd hint) {
     PdSpec s = {.engine = b->engine->engine,
-                .alg = dnnl_convolution_direct,
                 .src = md_any(b, compute_type(b), src->shape),
                 .weights = md_any(b, compute_type(b), weights->shape),
                 .dst = md_any(b, compute_type(b), spec->dst),
@@ -96,7 +135,8 @@ static Tensor *backward_data(Build *b, bool transposed, const ConvSpec *spec, Te
                 .attr = b->attr};
     conv_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = transposed ? pd_deconv_backward_data(&pd, &s) : pd_conv_backward_data(&pd, &s);
+    const bool winograd = !transposed && winograd_pays(spec, weights, 16, 32);
+    dnnl_status_t status = make_pd(transposed ? pd_deconv_backward_data : pd_conv_backward_data, &pd, s, winograd);
     if (status != dnnl_success) {
         fail_status(b, "gradient of a convolution's source", spec->dst, src->shape, status);
         return tensor_dummy(b, F32, src->shape);
@@ -116,7 +156,6 @@ static Tensor *backward_data(Build *b, bool transposed, const ConvSpec *spec, Te
 static void backward_weights(Build *b, bool transposed, const ConvSpec *spec, Tensor *src, Tensor *diff_dst,
                              Tensor *diff_weights, Tensor *diff_bias, Pd hint) {
     PdSpec s = {.engine = b->engine->engine,
-                .alg = dnnl_convolution_direct,
                 .src = src_md(b, src),
                 .weights = md_any(b, F32, diff_weights->shape),
                 .bias = diff_bias ? diff_bias->md : NULL,
@@ -125,7 +164,9 @@ static void backward_weights(Build *b, bool transposed, const ConvSpec *spec, Te
                 .attr = b->attr};
     conv_geometry(&s, spec);
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_status_t status = transposed ? pd_deconv_backward_weights(&pd, &s) : pd_conv_backward_weights(&pd, &s);
+    const bool winograd = !transposed && winograd_pays(spec, diff_weights, 32, 64);
+    dnnl_status_t status = make_pd(transposed ? pd_deconv_backward_weights : pd_conv_backward_weights, &pd, s,
+                                   winograd);
     if (status != dnnl_success) {
         fail_status(b, "gradient of a convolution's weights", spec->dst, src->shape, status);
         return;

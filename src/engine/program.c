@@ -288,10 +288,7 @@ bool program_find_nonfinite(Program *p, const RunState *run, char *where, size_t
 /* ---- describing ---- */
 
 const char *step_implementation(const Step *s) {
-    const char *name = "";
-    if (!s->pd) return "native";
-    const_dnnl_primitive_desc_t pd = s->pd;
-    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success ? name : "?";
+    return s->pd ? implementation_name(s->pd) : "native";
 }
 
 ProgramStats program_stats(const Program *p) {
@@ -307,7 +304,7 @@ ProgramStats program_stats(const Program *p) {
             stats.natives++;
         if (s->kind == STEP_REORDER) stats.reorders++;
         if (s->constant) stats.constant_steps++;
-        if (s->pd && strncmp(step_implementation(s), "ref", 3) == 0) stats.reference++;
+        if (s->pd && is_reference(s->pd)) stats.reference++;
     }
     return stats;
 }
