@@ -201,6 +201,58 @@ static void test_inference_equals_training_forward(void **state) {
     engine_free(engine);
 }
 
+/* Parts of a concatenation of one sample are made within it, unless one of the two is overwritten while the other is
+ * still read: `later` of the part and `after` of the whole run in place where they may. */
+static Program *build_gather(Engine *engine, float *data, int order, bool separate) {
+    Build *b = build_new(engine, &(BuildOptions){.separate = separate});
+    const Act relu = {ACT_RELU, 0}, tanh = {ACT_TANH, 0}, sigmoid = {ACT_SIGMOID, 0};
+    Tensor *x = build_external(b, "input", F32, SHAPE(1, 16, 5, 7), data);
+    Tensor *part = op_act(b, relu, x), *other = op_act(b, sigmoid, x), *later = NULL;
+    if (order & 4) part = op_act(b, tanh, part);
+    Tensor *whole = op_concat(b, 1, 4, (Tensor *[]){part, x, other, part});
+    if (order & 1) later = op_act(b, tanh, part);
+    Tensor *after = op_act(b, sigmoid, whole);
+    if (!(order & 1)) later = op_act(b, tanh, part);
+    if (order & 2) build_output(b, "part", part);
+    if (order & 8) build_output(b, "whole", whole);
+    build_output(b, "later", later);
+    build_output(b, "after", after);
+    Program *p = NULL;
+    assert_int_equal(build_finish(&p, b, NULL), OK);
+    return p;
+}
+
+static void test_parts_within_a_concatenation(void **state) {
+    Engine *engine = new_engine();
+    enum { N = 16 * 5 * 7 };
+    float *data = malloc(sizeof(float) * N);
+    rng_fill_normal(3, RNG_TEST, 0, 0, N, data);
+    for (int order = 0; order < 16; order++) {
+        Program *together = build_gather(engine, data, order, false), *apart = build_gather(engine, data, order, true);
+        assert_int_equal(program_run(together, NULL, NULL), OK);
+        assert_int_equal(program_run(apart, NULL, NULL), OK);
+        assert_memory_equal(program_read(together, "after"), program_read(apart, "after"), sizeof(float) * 4 * N);
+        assert_memory_equal(program_read(together, "later"), program_read(apart, "later"), sizeof(float) * N);
+        if (order & 2)
+            assert_memory_equal(program_read(together, "part"), program_read(apart, "part"), sizeof(float) * N);
+        if (order & 8)
+            assert_memory_equal(program_read(together, "whole"), program_read(apart, "whole"), sizeof(float) * 4 * N);
+        program_free(together);
+        program_free(apart);
+    }
+    /* Without those who overwrite there is nothing but the whole. */
+    Build *b = build_new(engine, &(BuildOptions){0});
+    Tensor *x = build_external(b, "input", F32, SHAPE(1, 16, 5, 7), data);
+    Tensor *parts[] = {op_act(b, (Act){ACT_RELU, 0}, x), op_act(b, (Act){ACT_SIGMOID, 0}, x)};
+    build_output(b, "whole", op_concat(b, 1, 2, parts));
+    Program *p = NULL;
+    assert_int_equal(build_finish(&p, b, NULL), OK);
+    assert_int_equal(program_stats(p).block_bytes, 2 * sizeof(float) * N);
+    program_free(p);
+    free(data);
+    engine_free(engine);
+}
+
 static void test_weights_are_constant_until_refreshed(void **state) {
     Engine *engine = new_engine();
     Net *n = net_new();
@@ -319,6 +371,7 @@ int main(void) {
         cmocka_unit_test(test_shared_memory_gives_the_same_bits),
         cmocka_unit_test(test_gradient_along_a_direction),
         cmocka_unit_test(test_inference_equals_training_forward),
+        cmocka_unit_test(test_parts_within_a_concatenation),
         cmocka_unit_test(test_weights_are_constant_until_refreshed),
         cmocka_unit_test(test_a_step_allocates_nothing),
         cmocka_unit_test(test_binding_another_input),

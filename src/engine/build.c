@@ -457,8 +457,7 @@ int64_t layout_inner(Layout layout, Shape shape) {
     }
 }
 
-/* The layout is the step's: a plane of one pixel lies alike in several, and its tensor knows the first of them. */
-static NativeArg native_arg(const Tensor *t, NativeLayout wanted, Layout layout) {
+NativeArg native_arg(const Tensor *t, NativeLayout wanted, Layout layout) {
     NativeArg a = {.shape = t->shape, .type = t->type};
     a.size = (int64_t)(md_bytes(t->md) / dtype_bytes(t->type));
     a.outer = a.size;

@@ -28,7 +28,8 @@ typedef struct Buffer {
     bool constant;       /* external: weights; own: computed from constants only, kept between runs */
     bool zeros;          /* never written; zero from the start */
     int first, last;     /* steps that touch it; first -1: none */
-    struct Buffer *home; /* in place of another buffer; NULL: a place of its own */
+    struct Buffer *home; /* in another buffer, `at` bytes behind its beginning; NULL: a place of its own */
+    size_t at;
     struct Buffer *next; /* all of a Build */
 } Buffer;
 
@@ -78,6 +79,7 @@ typedef struct Step {
     int n_args;
     StepArg args[STEP_MAX_ARGS];
     Tensor *in_place_src, *in_place_dst; /* dst may take src's memory when nobody reads it later; NULL: no */
+    bool gathers;                        /* dst is the sources one behind the other: they may be made there */
     bool constant;                       /* inference: depends on weights only */
 
     dnnl_primitive_desc_t pd; /* primitives */
@@ -164,6 +166,9 @@ void record_reorder(Build *b, Tensor *src, Tensor *dst);
 
 Step *step_new(Build *b, StepKind kind, const char *name);
 void step_arg(Step *s, int arg, Tensor *t, bool writes); /* t NULL: nothing */
+/* How native code sees t. The layout is the step's: a plane of one pixel lies alike in several, and its tensor knows
+ * the first of them. */
+NativeArg native_arg(const Tensor *t, NativeLayout wanted, Layout layout);
 /* Append; pd is the step's from here on (destroyed with the program). */
 void step_append(Build *b, Step *s, dnnl_primitive_desc_t pd);
 /* Keep a forward descriptor alive as long as the program; it is the Build's from here on. */
@@ -195,5 +200,6 @@ unsigned norm_flags(const BatchNormSpec *spec, bool global);
 size_t plan_memory(Build *b, size_t scratchpad_bytes, size_t *unplanned_bytes);
 void step_list(const Build *b, Step **list);
 Buffer *buffer_home(Buffer *buffer);
+size_t buffer_at(const Buffer *buffer); /* bytes behind the beginning of its home */
 
 #endif

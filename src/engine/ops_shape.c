@@ -18,6 +18,33 @@ static Layout concat_layout(int axis, int n, Tensor *const *src) {
     return layout;
 }
 
+/* One sample's channels, in whole blocks, lie one behind the other: where the plan could not put a source where it
+ * belongs, it is copied. */
+static void run_gather(const NativeCall *call) {
+    unsigned char *to = call->dst[0].data;
+    for (int k = 0; k < call->n_src; k++) {
+        const unsigned char *from = call->src[k].data;
+        const int64_t bytes = call->src[k].size * (int64_t)dtype_bytes(call->src[k].type), piece = 1 << 16;
+#pragma omp parallel for if (bytes > piece && from != to)
+        for (int64_t at = 0; at < bytes; at += piece)
+            if (from != to) memcpy(to + at, from + at, (size_t)(bytes - at < piece ? bytes - at : piece));
+        to += bytes;
+    }
+}
+
+static Tensor *record_gather(Build *b, int n, Tensor *const *src, Tensor *dst) {
+    Step *step = step_new(b, STEP_CONCAT, "concat");
+    step->native_args = ARENA_ARRAY(b->arena, NativeArg, n + 1);
+    for (int i = 0; i < n; i++) step_arg(step, DNNL_ARG_MULTIPLE_SRC + i, src[i], false);
+    step_arg(step, DNNL_ARG_DST, dst, true);
+    for (int i = 0; i <= n; i++) step->native_args[i] = native_arg(step->args[i].tensor, NATIVE_DENSE, LAYOUT_PLAIN);
+    step->fn = run_gather;
+    step->call = (NativeCall){.n_src = n, .n_dst = 1, .src = step->native_args, .dst = step->native_args + n};
+    step->gathers = true;
+    step_append(b, step, NULL);
+    return dst;
+}
+
 Tensor *op_concat(Build *b, int axis, int n, Tensor *const *src) {
     Shape shape = src[0]->shape;
     for (int i = 1; i < n; i++) shape.dim[axis] += src[i]->shape.dim[axis];
@@ -36,6 +63,8 @@ Tensor *op_concat(Build *b, int axis, int n, Tensor *const *src) {
     }
     Md md = md_like(b, type, shape, layout);
     if (build_failed(b)) return tensor_dummy(b, F32, shape);
+    if (axis == 1 && shape.dim[0] == 1 && layout != LAYOUT_LAST)
+        return record_gather(b, n, in, tensor_new(b, type, shape, md));
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t status = pd_concat(&pd, b->engine->engine, md, n, axis, mds, b->attr);
     if (status != dnnl_success) {

@@ -1,4 +1,5 @@
-/* plan.c - memory: life-times from the steps, results in place of their sources, offsets in one block.
+/* plan.c - memory: life-times from the steps, results in place of their sources, sources in place within a
+ * concatenation, offsets in one block.
  *
  * A buffer lives from the first step that touches it to the last. Two buffers may overlap in memory when their lives do
  * not. Placing the largest first at the lowest free offset is the usual greedy answer to this packing problem
@@ -17,6 +18,12 @@ static size_t aligned(size_t bytes) {
 Buffer *buffer_home(Buffer *buffer) {
     while (buffer->home) buffer = buffer->home;
     return buffer;
+}
+
+size_t buffer_at(const Buffer *buffer) {
+    size_t at = 0;
+    for (; buffer->home; buffer = buffer->home) at += buffer->at;
+    return at;
 }
 
 void step_list(const Build *b, Step **list) {
@@ -66,6 +73,42 @@ static void share_in_place(Build *b, Step **steps) {
     }
 }
 
+/* Whether a step behind `step`, up to `last`, writes to what lies in `home`. */
+static bool written_between(Step *const *steps, int step, int last, const Buffer *home) {
+    for (int i = step + 1; i <= last; i++)
+        for (int a = 0; a < steps[i]->n_args; a++)
+            if (steps[i]->args[a].writes && buffer_home(steps[i]->args[a].tensor->buffer) == home) return true;
+    return false;
+}
+
+/* Whether `part`, a source of step i, may lie within its result `whole`: for as long as either is read, nobody may
+ * overwrite the other (in place). */
+static bool can_lie_in(Build *b, Step *const *steps, int i, const Buffer *part, const Buffer *whole) {
+    if (fixed(part) || fixed(whole) || part == whole) return false;
+    const int end = b->n_steps - 1, last = part->last < end ? part->last : end;
+    return !written_between(steps, i, end, part) && !written_between(steps, i, last, whole);
+}
+
+static void gather_parts(Build *b, Step **steps) {
+    for (int i = 0; i < b->n_steps; i++) {
+        const Step *s = steps[i];
+        if (!s->gathers) continue;
+        Buffer *whole = buffer_home(s->args[s->n_args - 1].tensor->buffer);
+        size_t at = 0;
+        for (int a = 0; a + 1 < s->n_args; a++) {
+            Buffer *part = buffer_home(s->args[a].tensor->buffer);
+            const size_t bytes = md_bytes(s->args[a].tensor->md);
+            if (at % ALIGNMENT == 0 && part->bytes == bytes && can_lie_in(b, steps, i, part, whole)) {
+                part->home = whole;
+                part->at = at;
+                touch(whole, part->first);
+                touch(whole, part->last);
+            }
+            at += bytes;
+        }
+    }
+}
+
 static int by_size(const void *a, const void *b) {
     const Buffer *x = *(Buffer *const *)a, *y = *(Buffer *const *)b;
     if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
@@ -95,7 +138,10 @@ size_t plan_memory(Build *b, size_t scratchpad_bytes, size_t *unplanned_bytes) {
     Step **steps = ARENA_ARRAY(b->arena, Step *, b->n_steps + 1);
     step_list(b, steps);
     find_lives(b, steps);
-    if (!b->options.separate) share_in_place(b, steps);
+    if (!b->options.separate) {
+        share_in_place(b, steps);
+        gather_parts(b, steps);
+    }
 
     int n = 0;
     *unplanned_bytes = scratchpad_bytes;

@@ -50,7 +50,8 @@ static Err take_memory(Program *p, Error *err) {
 }
 
 static void *tensor_data(const Tensor *t) {
-    return buffer_home(t->buffer)->data;
+    unsigned char *data = buffer_home(t->buffer)->data;
+    return data ? data + buffer_at(t->buffer) : NULL;
 }
 
 static Err make_memory(Program *p, Tensor *t, Error *err) {
@@ -332,9 +333,9 @@ void program_describe(const Program *p, FILE *out) {
         fputs(" -> ", out);
         describe_args(s, true, out);
         for (int a = 0; a < s->n_args; a++) {
-            const Buffer *home = buffer_home(s->args[a].tensor->buffer);
+            const Buffer *buffer = s->args[a].tensor->buffer, *home = buffer_home(s->args[a].tensor->buffer);
             if (!s->args[a].writes || home->external) continue;
-            fprintf(out, " @%zu", home->offset);
+            fprintf(out, " @%zu", home->offset + buffer_at(buffer));
             break;
         }
         if (s->in_place_dst && buffer_home(s->in_place_dst->buffer) == buffer_home(s->in_place_src->buffer))
