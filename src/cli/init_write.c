@@ -349,8 +349,8 @@ Err init_write_list(const char **out, const InitFiles *files, const ScoutSplit *
                           : p->mask && strpbrk(p->mask, "\t\n\r") ? p->mask
                                                                   : NULL;
         if (bad)
-            code = err_set(err, ERR_DATA, "%s/%s: a name with a tab or a line break cannot be listed: rename it", files->root,
-                           bad);
+            code = err_set(err, ERR_DATA, "%s/%s: a name with a tab or a line break cannot be listed: rename it",
+                           files->root, bad);
         fprintf(f, "%s/%s\t", files->root, p->image);
         if (p->mask) fprintf(f, "%s/%s", files->root, p->mask);
         fprintf(f, "\n");
