@@ -27,6 +27,10 @@
  * ones (weights, activations, pictures) there is SG_ERROR_MEMORY. Structs are filled with zeros first, as {0} or a
  * designated initializer does: 0 and NULL stand for the usual choice, and later versions may add members.
  *
+ * Where other programs want the same cores, start the host with GOMP_SPINCOUNT=2000 in its environment: OpenMP's
+ * threads otherwise spin for milliseconds while they wait for one another, and keep the one they wait for from its
+ * core.
+ *
  * Signal handlers of the host must not run on the stack of a thread that computes: kernels of oneDNN use the stack
  * pointer as one more register, and the handler's frame would be written into the heap. Block the signals before the
  * first call and wait for them in a thread (sigwait), or use sigaltstack and SA_ONSTACK in every thread.

@@ -175,9 +175,13 @@ static int overlap_of(const Predictor *p, int tile) {
 /* Tiles of this side, not larger than the picture. */
 static void lay_tiles(const Predictor *p, const Image *image, int side, PredictPlan *plan) {
     int height = side, width = side;
-    bool fixed = own_size(p, &height, &width);
-    plan->tile_height = fixed || height < plan->height ? height : plan->height;
-    plan->tile_width = fixed || width < plan->width ? width : plan->width;
+    bool fixed = own_size(p, &height, &width), viewed = p->spec.tta.flip || p->spec.tta.n_scales > 0;
+    /* A tile that ends where a padded picture would needs no copies to pad and to crop it. Other views are of the
+     * picture alone. */
+    int whole_height = viewed ? plan->height : (int)up_to_stride(p, plan->height);
+    int whole_width = viewed ? plan->width : (int)up_to_stride(p, plan->width);
+    plan->tile_height = fixed || height < plan->height ? height : whole_height;
+    plan->tile_width = fixed || width < plan->width ? width : whole_width;
     plan->overlap_height = overlap_of(p, plan->tile_height);
     plan->overlap_width = overlap_of(p, plan->tile_width);
     foresee(p, image, plan);

@@ -32,7 +32,7 @@ void predictor_free(Predictor *predictor); /* NULL is fine */
 typedef struct PredictPlan {
     int width, height;           /* of the result: the picture's, or data.size where pictures are resized */
     int out_channels;            /* of the result: classes, or the picture's channels */
-    int tile_width, tile_height; /* the result's size where it is done as a whole */
+    int tile_width, tile_height; /* of a picture done as a whole: the result's, extended to the network's stride */
     int overlap_width, overlap_height;
     int tiles;
     double bytes; /* foreseen */
