@@ -213,7 +213,7 @@ static void test_edited(void **state) {
         {.about = "much more weights than the file has bytes",
          .config = NETWORK("flatten, {dense: 4194304}, {dense: 6}, {reshape: [6, 1, 1]}"),
          .status = SG_ERROR_FILE,
-         .words = "its file can hold"},
+         .words = "there is no '/weights/dense1/weights'"},
         {.about = "more mistakes than there is room for", .config = wrong, .status = SG_ERROR_FILE},
         {.about = "a huge input", .input = {1, 3, 1 << 24, 1 << 24}, .status = SG_ERROR_FILE},
         {.about = "too huge an input",
