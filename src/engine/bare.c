@@ -279,6 +279,9 @@ static dnnl_status_t runner_run(const Runner *r, dnnl_stream_t stream) {
 
 /* ---- timing ---- */
 
+/* No more runs after so long, as a primitive may take on a machine where others compute. */
+#define LONG_SECONDS 0.25
+
 static dnnl_status_t run_once(Engine *engine, Pd pd, Memories *m) {
     Runner r;
     dnnl_status_t status = runner_make(&r, engine->engine, pd, m);
@@ -287,27 +290,38 @@ static dnnl_status_t run_once(Engine *engine, Pd pd, Memories *m) {
     return status;
 }
 
-static dnnl_status_t time_runs(Engine *engine, Pd pd, Memories *m, int n, double *seconds) {
+static dnnl_status_t time_run(const Runner *r, dnnl_stream_t stream, double *seconds) {
+    const double began = clock_seconds();
+    dnnl_status_t status = runner_run(r, stream);
+    *seconds = clock_seconds() - began;
+    return status;
+}
+
+/* Warm up, then at most n runs, fewer when they take long. *n: how many were timed; 0: it takes so much longer than
+ * `best` (0: nothing to compare with) that it is no use. */
+static dnnl_status_t time_runs(Engine *engine, Pd pd, Memories *m, double best, int *n, double *seconds) {
     Runner r;
+    const int most = *n;
+    double warm_up = 0, all = 0;
     dnnl_status_t status = runner_make(&r, engine->engine, pd, m);
-    if (status == dnnl_success) status = runner_run(&r, engine->stream);
-    for (int i = 0; status == dnnl_success && i < n; i++) {
-        const double began = clock_seconds();
-        status = runner_run(&r, engine->stream);
-        seconds[i] = clock_seconds() - began;
+    if (status == dnnl_success) status = time_run(&r, engine->stream, &warm_up);
+    const bool hopeless = best > 0 && warm_up > 10 * best;
+    for (*n = 0; status == dnnl_success && !hopeless && *n < most && (*n == 0 || all < LONG_SECONDS); ++*n) {
+        status = time_run(&r, engine->stream, &seconds[*n]);
+        all += seconds[*n];
     }
     runner_free(&r);
     return status;
 }
 
-/* In one layout. A layout that oneDNN refuses is no failure of the whole. */
-static dnnl_status_t time_trial(Build *b, Bare *bare, Layout layout, int n, double *seconds) {
+/* In one layout. */
+static dnnl_status_t time_trial(Build *b, Bare *bare, Layout layout, double best, int *n, double *seconds) {
     Trial t = {0};
     Memories m = {0};
     const char *name = "";
     dnnl_status_t status = make_trial(b, bare, layout, &t);
     if (status == dnnl_success && t.before) status = run_once(b->engine, t.before, &m);
-    if (status == dnnl_success) status = time_runs(b->engine, t.pd, &m, n, seconds);
+    if (status == dnnl_success) status = time_runs(b->engine, t.pd, &m, best, n, seconds);
     if (status == dnnl_success) {
         const_dnnl_primitive_desc_t pd = t.pd;
         dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
@@ -325,28 +339,37 @@ static Bare *bare_at(const Program *p, int i) {
     return bare;
 }
 
-Err program_run_bare(Program *p, int i, int n, double *seconds, Error *err) {
-    Bare *bare = bare_at(p, i);
+/* A layout that oneDNN refuses is no failure of the whole. */
+static dnnl_status_t time_layouts(Build *b, Bare *bare, int *n, double *seconds, double *tried, bool *found) {
     Layout layouts[MAX_LAYOUTS];
-    const int n_layouts = layouts_of(bare, layouts);
-    double *tried = malloc(sizeof *tried * (size_t)n), best = 0;
-    const char *implementation = NULL;
-    dnnl_status_t status = tried ? dnnl_success : dnnl_out_of_memory;
-    for (int k = 0; tried && k < n_layouts; k++) {
-        dnnl_status_t own = time_trial(p->build, bare, layouts[k], n, tried);
-        if (own != dnnl_success) {
-            status = own;
-            continue;
-        }
-        const double median = clock_median(n, tried);
-        if (implementation && median >= best) continue;
+    const int n_layouts = layouts_of(bare, layouts), most = *n;
+    const char *implementation = "";
+    double best = 0;
+    dnnl_status_t status = dnnl_success;
+    for (int k = 0; k < n_layouts; k++) {
+        int n_tried = most;
+        dnnl_status_t own = time_trial(b, bare, layouts[k], best, &n_tried, tried);
+        if (own != dnnl_success) status = own;
+        const double median = clock_median(n_tried, tried);
+        if (own != dnnl_success || n_tried == 0 || (*found && median >= best)) continue;
+        *found = true;
         best = median;
         implementation = bare->implementation;
-        memcpy(seconds, tried, sizeof *tried * (size_t)n);
+        *n = n_tried;
+        memcpy(seconds, tried, sizeof *tried * (size_t)n_tried);
     }
+    bare->implementation = implementation;
+    return status;
+}
+
+Err program_run_bare(Program *p, int i, int *n, double *seconds, Error *err) {
+    Bare *bare = bare_at(p, i);
+    double *tried = malloc(sizeof *tried * (size_t)*n);
+    if (!tried) return err_set(err, ERR_MEMORY, "out of memory");
+    bool found = false;
+    dnnl_status_t status = time_layouts(p->build, bare, n, seconds, tried, &found);
     free(tried);
-    bare->implementation = implementation ? implementation : "";
-    if (implementation) return OK;
+    if (found) return OK;
     return err_set(err, ERR_ENGINE, "%s: oneDNN cannot run a %s alone (status %d)", bare->scope, bare->name,
                    (int)status);
 }

@@ -38,8 +38,8 @@ typedef struct BareInfo {
 
 int program_n_bare(const Program *p);
 BareInfo program_bare(const Program *p, int i);
-/* Run primitive i alone: once to warm up, then n times; seconds[n] are the times of the layouts whose median is least.
- * Takes the memory it needs and gives it back. */
-Err program_run_bare(Program *p, int i, int n, double *seconds, Error *err);
+/* Run primitive i alone: once to warm up, then at most *n times, fewer when it takes long; *n becomes how many, and
+ * seconds[*n] are the times of the layouts whose median is least. Takes the memory it needs and gives it back. */
+Err program_run_bare(Program *p, int i, int *n, double *seconds, Error *err);
 
 #endif

@@ -109,13 +109,12 @@ static int runs_of(const double *known, int n_known) {
 static Err time_bares(Bencher *b, Error *err) {
     for (int i = 0; i < b->out->n_bares; i++) {
         if (stopped(b)) return err_set(err, ERR_STOPPED, "stopped");
-        int *n_known = &b->n_bare_seconds[i];
-        const int n = runs_of(b->bare_seconds[i], *n_known);
-        double *grown = ARENA_ARRAY(b->arena, double, *n_known + n);
-        TRY(program_run_bare(b->program, i, n, grown, err));
-        if (*n_known) memcpy(grown + n, b->bare_seconds[i], sizeof *grown * (size_t)*n_known);
+        int n_known = b->n_bare_seconds[i], n = runs_of(b->bare_seconds[i], n_known);
+        double *grown = ARENA_ARRAY(b->arena, double, n_known + n);
+        TRY(program_run_bare(b->program, i, &n, grown, err));
+        if (n_known) memcpy(grown + n, b->bare_seconds[i], sizeof *grown * (size_t)n_known);
         b->bare_seconds[i] = grown;
-        *n_known += n;
+        b->n_bare_seconds[i] = n_known + n;
     }
     return OK;
 }
