@@ -26,7 +26,25 @@ typedef struct Thin {
     int64_t kh, kw, top, left;
 } Thin;
 
+typedef float Half __attribute__((vector_size(LANES / 2 * sizeof(float)), aligned(4), may_alias));
+typedef float Quarter __attribute__((vector_size(LANES / 4 * sizeof(float)), aligned(4), may_alias));
+
 #define LOAD(at) (*(const Lanes *)(at))
+
+/* The 16 lanes in four sums, 4 by 4. */
+VECTOR_INLINE Quarter fold(Lanes x) {
+    Half half = __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) +
+                __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15);
+    return __builtin_shufflevector(half, half, 0, 1, 2, 3) + __builtin_shufflevector(half, half, 4, 5, 6, 7);
+}
+
+/* The sum of each one's lanes. */
+VECTOR_INLINE Quarter sums_of(Lanes a, Lanes b, Lanes c, Lanes d) {
+    Quarter p = fold(a), q = fold(b), r = fold(c), s = fold(d);
+    Quarter pq = __builtin_shufflevector(p, q, 0, 4, 1, 5) + __builtin_shufflevector(p, q, 2, 6, 3, 7);
+    Quarter rs = __builtin_shufflevector(r, s, 0, 4, 1, 5) + __builtin_shufflevector(r, s, 2, 6, 3, 7);
+    return __builtin_shufflevector(pq, rs, 0, 1, 4, 5) + __builtin_shufflevector(pq, rs, 2, 3, 6, 7);
+}
 
 static int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
@@ -60,35 +78,48 @@ static void pack(const Thin *t, const float *weights, float *packed) {
 
 /* ---- forward ---- */
 
-VECTOR_CLONES static void forward_row(const Thin *t, const float *src, const float *w, float bias, int64_t y,
-                                      float *dst) {
+/* One row of dst. kw, the kernel's width, is a constant where this is inlined, so that the loop over it is unrolled. */
+VECTOR_INLINE void forward_row_of(const Thin *t, const int64_t kw, const float *src, const float *w, float bias,
+                                  int64_t y, float *dst) {
     int64_t first, last, ky0 = larger(0, t->top - y), ky1 = smaller(t->kh, t->h + t->top - y);
-    interior(t->ow, t->w, t->kw, t->left, &first, &last);
+    interior(t->ow, t->w, kw, t->left, &first, &last);
     for (int64_t x = 0; x < t->ow;) {
-        bool inside = x >= first && x + BLOCK <= last;
-        int64_t kx0 = inside ? 0 : larger(0, t->left - x), kx1 = inside ? t->kw : smaller(t->kw, t->w + t->left - x);
+        bool inside = x >= first && x < last && last - first >= BLOCK;
+        if (inside && x + BLOCK > last) x = last - BLOCK; /* some twice rather than one by one */
+        int64_t kx0 = larger(0, t->left - x), kx1 = smaller(kw, t->w + t->left - x);
         Lanes a = {0}, b = {0}, c = {0}, d = {0};
         for (int64_t p = 0; p < t->planes; p++)
             for (int64_t ky = ky0; ky < ky1; ky++) {
                 const float *row = src + ((p * t->h + y + ky - t->top) * t->w + x - t->left) * LANES;
-                const float *tap = w + (p * t->kh + ky) * t->kw * LANES;
-                for (int64_t kx = kx0; kx < kx1; kx++) {
-                    Lanes weight = LOAD(tap + kx * LANES);
+                const float *tap = w + (p * t->kh + ky) * kw * LANES;
+                if (!inside) {
+                    for (int64_t kx = kx0; kx < kx1; kx++) a += LOAD(row + kx * LANES) * LOAD(tap + kx * LANES);
+                    continue;
+                }
+#pragma GCC unroll 5
+                for (int64_t kx = 0; kx < kw; kx++) {
                     const float *at = row + kx * LANES;
+                    Lanes weight = LOAD(tap + kx * LANES);
                     a += LOAD(at) * weight;
-                    if (!inside) continue;
                     b += LOAD(at + LANES) * weight;
                     c += LOAD(at + 2 * LANES) * weight;
                     d += LOAD(at + 3 * LANES) * weight;
                 }
             }
-        float sums[BLOCK] = {bias, bias, bias, bias};
-        for (int l = 0; l < LANES; l++) sums[0] += a[l];
-        for (int l = 0; l < LANES && inside; l++) sums[1] += b[l], sums[2] += c[l], sums[3] += d[l];
-        int64_t done = inside ? BLOCK : 1;
-        memcpy(dst + x, sums, sizeof *dst * (size_t)done);
-        x += done;
+        Quarter sums = bias + sums_of(a, b, c, d);
+        if (inside)
+            *(Quarter *)(dst + x) = sums;
+        else
+            dst[x] = sums[0];
+        x += inside ? BLOCK : 1;
     }
+}
+
+VECTOR_CLONES static void forward_row(const Thin *t, const float *src, const float *w, float bias, int64_t y,
+                                      float *dst) {
+    if (t->kw == 1) forward_row_of(t, 1, src, w, bias, y, dst);
+    if (t->kw == 3) forward_row_of(t, 3, src, w, bias, y, dst);
+    if (t->kw == 5) forward_row_of(t, 5, src, w, bias, y, dst);
 }
 
 static void run_forward(const NativeCall *call) {
@@ -107,24 +138,28 @@ static void run_forward(const NativeCall *call) {
 
 /* ---- gradient of the source ---- */
 
-/* Row y of block p; diff_dst is that of one sample. */
-VECTOR_CLONES static void backward_row(const Thin *t, const float *diff_dst, const float *w, int64_t p, int64_t y,
-                                       float *diff_src) {
+/* Row y of block p; diff_dst is that of one sample. kw as in forward_row_of. */
+VECTOR_INLINE void backward_row_of(const Thin *t, const int64_t kw, const float *diff_dst, const float *w, int64_t p,
+                                   int64_t y, float *diff_src) {
     int64_t first, last, ky0 = larger(0, y + t->top - t->oh + 1), ky1 = smaller(t->kh, y + t->top + 1);
-    interior(t->w, t->ow, t->kw, t->kw - 1 - t->left, &first, &last);
+    interior(t->w, t->ow, kw, kw - 1 - t->left, &first, &last);
     for (int64_t x = 0; x < t->w;) {
-        bool inside = x >= first && x + BLOCK <= last;
-        int64_t kx0 = inside ? 0 : larger(0, x + t->left - t->ow + 1);
-        int64_t kx1 = inside ? t->kw : smaller(t->kw, x + t->left + 1);
+        bool inside = x >= first && x < last && last - first >= BLOCK;
+        if (inside && x + BLOCK > last) x = last - BLOCK; /* some twice rather than one by one */
+        int64_t kx0 = larger(0, x + t->left - t->ow + 1), kx1 = smaller(kw, x + t->left + 1);
         Lanes a = {0}, b = {0}, c = {0}, d = {0};
         for (int64_t o = 0; o < t->o; o++)
             for (int64_t ky = ky0; ky < ky1; ky++) {
                 const float *row = diff_dst + (o * t->oh + y + t->top - ky) * t->ow + x + t->left;
-                const float *tap = w + ((o * t->planes + p) * t->kh + ky) * t->kw * LANES;
-                for (int64_t kx = kx0; kx < kx1; kx++) {
+                const float *tap = w + ((o * t->planes + p) * t->kh + ky) * kw * LANES;
+                if (!inside) {
+                    for (int64_t kx = kx0; kx < kx1; kx++) a += row[-kx] * LOAD(tap + kx * LANES);
+                    continue;
+                }
+#pragma GCC unroll 5
+                for (int64_t kx = 0; kx < kw; kx++) {
                     Lanes weight = LOAD(tap + kx * LANES);
                     a += row[-kx] * weight;
-                    if (!inside) continue;
                     b += row[1 - kx] * weight;
                     c += row[2 - kx] * weight;
                     d += row[3 - kx] * weight;
@@ -139,6 +174,13 @@ VECTOR_CLONES static void backward_row(const Thin *t, const float *diff_dst, con
         *(Lanes *)(to + 3 * LANES) = d;
         x += BLOCK - 1;
     }
+}
+
+VECTOR_CLONES static void backward_row(const Thin *t, const float *diff_dst, const float *w, int64_t p, int64_t y,
+                                       float *diff_src) {
+    if (t->kw == 1) backward_row_of(t, 1, diff_dst, w, p, y, diff_src);
+    if (t->kw == 3) backward_row_of(t, 3, diff_dst, w, p, y, diff_src);
+    if (t->kw == 5) backward_row_of(t, 5, diff_dst, w, p, y, diff_src);
 }
 
 static void run_backward_data(const NativeCall *call) {
