@@ -388,6 +388,15 @@ static void test_cache(void **state) {
     assert_int_equal(n_kept, 31);
     split_close(cached);
     split_close(bare);
+    configure("segmentation", arena_printf(arena, "%s  cache_mb: 2\n", data));
+    Split *once = open_split("train");
+    split_keep_none(once);
+    for (int i = 0; i < 2; i++) {
+        Sample sample = read_sample(once, i), view;
+        assert_false(split_peek(once, i, &view));
+        sample_free(&sample);
+    }
+    split_close(once);
 }
 
 /* Several threads at once get the same samples, and the cache keeps its budget. */

@@ -42,6 +42,7 @@ Err named_split_open(Split **out, const Experiment *experiment, const char *name
 Err inputs_open(Inputs *inputs, const InputsSpec *spec, const Experiment *experiment, Arena *arena, Error *err) {
     if (!spec->split) return OK;
     TRY(named_split_open(&inputs->split, experiment, spec->split, err));
+    split_keep_none(inputs->split);
     int64_t n = split_info(inputs->split)->n;
     if (spec->limit > 0 && spec->limit < n) n = spec->limit;
     if (n > INT32_MAX) n = INT32_MAX;

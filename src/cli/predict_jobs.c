@@ -35,8 +35,11 @@ typedef struct Job {
 
 static double job_bytes(void *context, int i) {
     const PredictJobs *jobs = context;
-    ImageInfo info;
-    if (jobs->inputs->split || image_info(jobs->inputs->list.items[i].path, &info, NULL) != OK) return 0;
+    ImageInfo info, mask;
+    const Inputs *inputs = jobs->inputs;
+    if (inputs->split ? !split_headers(inputs->split, i, &info, &mask)
+                      : image_info(inputs->list.items[i].path, &info, NULL) != OK)
+        return 0;
     int channels = net_channels(jobs->net);
     return (double)info.width * info.height * (channels > 0 ? channels : info.channels) * info.depth / 8;
 }

@@ -440,6 +440,11 @@ static void keep(Split *s, int64_t i, const Sample *sample) {
     atomic_fetch_add(&s->cache_left, bytes);
 }
 
+void split_keep_none(Split *s) {
+    free(s->cache);
+    s->cache = NULL;
+}
+
 bool split_peek(Split *s, int64_t i, Sample *view) {
     if (s->plain) {
         s->kind->view(s->dataset, number_of(s, i), view);

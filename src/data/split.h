@@ -78,6 +78,9 @@ void split_mask_name(const Split *split, int64_t i, char *text, size_t bytes);
  * histogram and a likely cure. Safe to call from several threads when the kind is parallel. */
 Err split_read(Split *split, int64_t i, Sample *out, Error *err);
 
+/* Samples will be read once each: keep no copies of them (data.cache_mb). Before the first is read. */
+void split_keep_none(Split *split);
+
 /* What can be wrong with a sample. */
 typedef enum SampleFault {
     FAULT_NONE,

@@ -293,6 +293,7 @@ Err net_evaluate_split(Net *net, const EvaluateSpec *spec, Evaluation *out, Aren
         return err_set(err, ERR_CONFIG, "the data has no split '%s'", spec->split);
     Split *split = NULL;
     TRY(split_open(&split, net_experiment(net), spec->split, err));
+    split_keep_none(split);
     Err code = evaluate_split(net, split, spec, out, arena, err);
     split_close(split);
     return code;
