@@ -165,7 +165,12 @@ static void check_tiles(Scratch *s, Net *net, int width, int height, int tile, i
     PredictSpec spec = whole;
     spec.tile = tile;
     spec.overlap = overlap;
-    Result a = run(s, net, &whole, &image), b = run(s, net, &spec, &image);
+    PredictSpec sure = spec, all = whole; /* asked for probabilities: of tiles they are blended in any case */
+    sure.tta.probabilities = all.tta.probabilities = true;
+    Result a = run(s, net, &all, &image), b = run(s, net, &spec, &image), c = run(s, net, &sure, &image);
+    assert_memory_equal(b.values, c.values,
+                        (size_t)width * (size_t)height * (size_t)b.plan.out_channels * sizeof(float));
+    free(c.values);
     assert_int_equal(a.plan.tiles, 1);
     assert_true(b.plan.tiles > 1);
     TileAxis rows, columns;

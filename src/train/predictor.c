@@ -127,6 +127,11 @@ static Err measure_itself(Predictor *p, const PredictPlan *plan, Error *err) {
     return OK;
 }
 
+/* Whether it takes several tiles. */
+static bool is_cut(const PredictPlan *plan) {
+    return plan->tile_height < plan->height || plan->tile_width < plan->width;
+}
+
 /* Programs for one tile at each scale, and the planes that go in and come out. */
 static double tile_bytes(const Predictor *p, const PredictPlan *plan, int channels) {
     static const double as_it_is[] = {1};
@@ -140,7 +145,8 @@ static double tile_bytes(const Predictor *p, const PredictPlan *plan, int channe
         largest = fmax(largest, scales[i] * scales[i]);
     }
     /* the Net's padded and cropped planes; of several views the resized, mirrored, resized back, and the sum */
-    double copies = tta_views(tta) > 1 ? 1 + 2 * largest : tta->probabilities ? 2 : 0;
+    bool softmax = tta_has_scores(p->tta) && (tta->probabilities || is_cut(plan));
+    double copies = tta_views(tta) > 1 ? 1 + 2 * largest : softmax ? 2 : 0;
     return bytes + places * (channels * (1 + copies) + plan->out_channels * (1 + copies)) * (double)sizeof(float);
 }
 
@@ -322,6 +328,7 @@ static Err run_fitted(Run *r, const volatile sig_atomic_t *stop, Error *err) {
 Err predictor_run(Predictor *p, const PredictPlan *plan, const Image *image, PredictTake take, void *context,
                   const volatile sig_atomic_t *stop, Error *err) {
     Run r = {.predictor = p, .plan = plan, .image = image, .take = take, .context = context};
+    tta_give_probabilities(p->tta, is_cut(plan)); /* what is averaged, in tiles as over views */
     if (image->width == plan->width && image->height == plan->height) return run_fitted(&r, stop, err);
     Image fitted = {0};
     TRY(image_resize(image, plan->width, plan->height, false, &fitted, err));

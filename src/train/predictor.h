@@ -44,9 +44,9 @@ Err predictor_plan(Predictor *predictor, const Image *image, PredictPlan *plan, 
 
 typedef Err (*PredictTake)(void *context, const TileBlock *block, Error *err);
 
-/* Run by the plan and hand over the result: scores or (several views, spec.tta.probabilities) probabilities of the
- * classes, for reconstruction the picture in the network's scale. A network whose result is something else is an error.
- * stop as in TiledSpec. */
+/* Run by the plan and hand over the result: scores or (several tiles or views, spec.tta.probabilities) probabilities of
+ * the classes, for reconstruction the picture in the network's scale. A network whose result is something else is an
+ * error. stop as in TiledSpec. */
 Err predictor_run(Predictor *predictor, const PredictPlan *plan, const Image *image, PredictTake take, void *context,
                   const volatile sig_atomic_t *stop, Error *err);
 

@@ -16,7 +16,8 @@ typedef struct Grown {
 struct Tta {
     Net *net;
     TtaSpec spec;
-    bool softmax; /* results are scores, to be made probabilities */
+    bool has_scores; /* the network's results are scores, not probabilities */
+    bool softmax;    /* and are to be made probabilities */
     Grown scaled, mirrored, back, sum;
 };
 
@@ -60,10 +61,18 @@ Err tta_new(Tta **out, Net *net, const TtaSpec *spec, Error *err) {
     Tta *t = calloc(1, sizeof *t);
     if (!t) return err_set(err, ERR_MEMORY, "out of memory");
     bool classes = net_experiment(net)->task != TASK_RECONSTRUCTION;
-    bool wanted = spec->probabilities || !only_as_it_is(spec);
-    *t = (Tta){.net = net, .spec = *spec, .softmax = classes && wanted && !net_gives_probabilities(net)};
+    *t = (Tta){.net = net, .spec = *spec, .has_scores = classes && !net_gives_probabilities(net)};
+    tta_give_probabilities(t, false);
     *out = t;
     return OK;
+}
+
+bool tta_has_scores(const Tta *t) {
+    return t->has_scores;
+}
+
+void tta_give_probabilities(Tta *t, bool always) {
+    t->softmax = t->has_scores && (always || t->spec.probabilities || !only_as_it_is(&t->spec));
 }
 
 void tta_free(Tta *tta) {

@@ -15,7 +15,8 @@ typedef struct TtaSpec {
     bool flip;                     /* the mirror image (left and right) too */
     int n_scales;                  /* 0: only the size as it is */
     double scales[TTA_MAX_SCALES]; /* of height and width; 1 is not added */
-    bool probabilities;            /* also where one view is all there is; else that one's scores stay as they are */
+    bool probabilities;            /* also where one view is all there is; else that one's scores stay as they are,
+                                      unless tta_give_probabilities wants otherwise */
 } TtaSpec;
 
 typedef struct Tta Tta;
@@ -26,6 +27,12 @@ void tta_free(Tta *tta); /* NULL is fine */
 
 /* How many times the network is run for a picture. */
 int tta_views(const TtaSpec *spec);
+
+/* Whether the network names classes by scores that have to be made probabilities, as averaging wants them. */
+bool tta_has_scores(const Tta *tta);
+/* From now on results are probabilities, or, where one view is all there is and spec.probabilities is not set, as the
+ * network gives them. */
+void tta_give_probabilities(Tta *tta, bool always);
 
 /* As net_run: n inputs (n,C,H,W normalised) of any H, W; the result is valid until the next call. */
 Err tta_run(Tta *tta, int64_t n, int64_t channels, int64_t height, int64_t width, const float *input,
