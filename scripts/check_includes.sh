@@ -32,7 +32,7 @@ BEGIN {
     # Single headers beyond that.
     also["layers"] = "engine/build.h model/layer.h"
     also["datasets"] = "data/dataset.h"
-    also["export"] = "layers/window.h"
+    also["export"] = "layers/common.h layers/window.h"
     # Foreign headers and the files that may include them.
     foreign["dnnl"] = "^src/engine/"
     foreign["hdf5"] = "^src/io/h5[_a-z]*[.][ch]$"

@@ -59,7 +59,7 @@ struct Command {
 };
 
 extern const Command cmd_train, cmd_eval, cmd_predict, cmd_encode, cmd_decode, cmd_sample, cmd_pack, cmd_check,
-    cmd_init, cmd_inspect, cmd_analyze, cmd_export, cmd_bench;
+    cmd_init, cmd_inspect, cmd_analyze, cmd_export, cmd_import, cmd_bench;
 
 /* ---- options.c: the command line ---- */
 

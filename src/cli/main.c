@@ -8,9 +8,9 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-static const Command *const commands[] = {&cmd_init,    &cmd_train,  &cmd_eval,  &cmd_predict, &cmd_encode,
-                                          &cmd_decode,  &cmd_sample, &cmd_pack,  &cmd_check,   &cmd_inspect,
-                                          &cmd_analyze, &cmd_export, &cmd_bench, NULL};
+static const Command *const commands[] = {&cmd_init,    &cmd_train,  &cmd_eval,   &cmd_predict, &cmd_encode,
+                                          &cmd_decode,  &cmd_sample, &cmd_pack,   &cmd_check,   &cmd_inspect,
+                                          &cmd_analyze, &cmd_export, &cmd_import, &cmd_bench,   NULL};
 
 /* What a person types for a command of `table`: its last word. */
 static const char *last_word(const Command *command) {

@@ -490,6 +490,13 @@ Err yaml_load_stored(Node **out, const char *name, const char *text, Arena *aren
     return load_text(out, name, arena_strdup(arena, text), strlen(text), &chain, err);
 }
 
+Err yaml_load_json(Node **out, const char *name, const char *text, Arena *arena, Error *err) {
+    Source *source = ARENA_NEW(arena, Source);
+    source->name = arena_strdup(arena, name);
+    Load all = {.arena = arena};
+    return parse(out, source, text, strlen(text), true, &all, err);
+}
+
 /* ---- --set ---- */
 
 /* The item of a list that a path's part names. */

@@ -29,6 +29,10 @@ Err yaml_load_text(Node **out, const char *name, const char *text, Arena *arena,
 /* A text that came with a model: to open one reads no other files, so `extends:` is an error. */
 Err yaml_load_stored(Node **out, const char *name, const char *text, Arena *arena, Error *err);
 
+/* A JSON text, which is YAML too, as it is: `extends` means nothing in it. Marks say the name alone, as JSON is often
+ * one long line. */
+Err yaml_load_json(Node **out, const char *name, const char *text, Arena *arena, Error *err);
+
 /* Apply "a.b.2.c=VALUE" to the tree; VALUE is YAML ("3", "[1, 2]", "{kind: adam}"). Missing maps on the way are made;
  * list items must exist. The new nodes' marks say "--set a.b.2.c=VALUE". */
 Err yaml_set(Node *root, const char *assignment, Arena *arena, Error *err);

@@ -2,7 +2,7 @@
  *
  * Padding. Keras knows `same`, which is our `same`, and `valid`. Pixels are `same` where that is what they come to at
  * any size (stride 1), else a ZeroPadding2D in front. Transposed convolutions are `valid` with a Cropping2D behind,
- * because Keras' backends disagree on which side of `same` the odd pixel is cut off.
+ * because versions of Keras 3 disagree on which side of `same` the odd pixel is cut off.
  */
 #include "export/keras_kinds.h"
 
