@@ -455,7 +455,8 @@ static bool check_link(const H5 *f, const char *prefix, bool last, void *context
 H5LinkState h5_link_state(const H5 *f, const char *path) {
     H5LinkState state = LINK_FINE;
     if (!each_prefix(f, path, check_link, &state) && state == LINK_FINE) state = LINK_ABSENT;
-    if (state == LINK_FINE && !f->tmp_path) strcpy(((H5 *)f)->fine, path); /* a cache: nothing the caller can see */
+    /* a cache: nothing the caller can see; what is longer was found absent */
+    if (state == LINK_FINE && !f->tmp_path) memcpy(((H5 *)f)->fine, path, strlen(path) + 1);
     return state;
 }
 
