@@ -103,7 +103,17 @@ static void write_frozen(Scratch *s, const Model *m, const char *name, StoredTyp
     Graph *graph;
     Weights *weights;
     CHECK(graph_fold(&graph, &weights, m->graph, m->weights, s->arena, &s->err));
-    FrozenWrite spec = {scratch_path(s, name), &m->experiment, &m->data, graph, weights, type, "oneDNN 2.6.3"};
+    NodeRange *ranges = ARENA_ARRAY(s->arena, NodeRange, graph->n + 1);
+    for (int i = 0; i < graph->n; i++)
+        if (graph->shapes[i].rank == 4) ranges[i] = (NodeRange){6, true};
+    FrozenWrite spec = {.path = scratch_path(s, name),
+                        .experiment = &m->experiment,
+                        .data = &m->data,
+                        .graph = graph,
+                        .weights = weights,
+                        .type = type,
+                        .ranges = type == STORED_INT8 ? ranges : NULL,
+                        .onednn = "oneDNN 2.6.3"};
     CHECK(frozen_write(&spec, &s->err));
     weights_free(weights);
 }
@@ -274,6 +284,32 @@ static void test_bf16(void **state) {
     weights_free(m.weights);
 }
 
+/* Weights are the nearest of 255 numbers, whose scale is the row's own. */
+static void test_int8(void **state) {
+    Scratch *s = *state;
+    Model m;
+    make_shipped(s, &m, &rows[N_ROWS - 1]);
+    write_frozen(s, &m, "f32.h5", STORED_F32);
+    write_frozen(s, &m, "int8.h5", STORED_INT8);
+    Net *full = open_frozen(s, "f32.h5"), *net = open_frozen(s, "int8.h5");
+    const Weights *a = net_weights(full), *b = net_weights(net);
+    for (int i = 0; i < a->n; i++) {
+        const WeightEntry *e = &a->entries[i];
+        const int64_t n_rows = e->shape.dim[0], row = e->count / n_rows;
+        for (int64_t r = 0; r < n_rows; r++) {
+            const float *x = a->value + e->offset + r * row, *y = b->value + e->offset + r * row;
+            float largest = 0;
+            for (int64_t k = 0; k < row; k++) largest = fmaxf(largest, fabsf(x[k]));
+            const float allowed = e->shape.rank < 2 ? 0 : largest / 127 * 0.5001f;
+            for (int64_t k = 0; k < row; k++) assert_true(fabsf(x[k] - y[k]) <= allowed);
+        }
+    }
+    compare(s, &m, net, "int8", 0.1);
+    net_close(full);
+    net_close(net);
+    weights_free(m.weights);
+}
+
 /* Ties to even, the largest number, infinities and what is not a number. */
 static void test_bf16_values(void **state) {
     Scratch *s = *state;
@@ -371,8 +407,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_architectures),  TEST(test_every_architecture_has_a_row),
         TEST(test_fold_in_memory), TEST(test_bf16),
-        TEST(test_bf16_values),    TEST(test_what_is_in_it),
-        TEST(test_no_training),
+        TEST(test_int8),           TEST(test_bf16_values),
+        TEST(test_what_is_in_it),  TEST(test_no_training),
     };
     return cmocka_run_group_tests(tests, start, end);
 }

@@ -10,6 +10,7 @@
 #include "scratch.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -35,6 +36,8 @@ typedef struct Forge {
     const char *without, *extra, *narrow; /* names of weights: left out; one too many; with half of its rows */
     bool doubles;                         /* weights of 64 bits */
     bool no_crc, bad_crc;
+    const char *ranged; /* a layer with a range of `range`; NULL: none */
+    float range;
 } Forge;
 
 static void put_weight(Scratch *s, H5 *file, const Forge *f, const char *name, H5Array array) {
@@ -70,6 +73,11 @@ static void forge(Scratch *s, const char *name, const Forge *f) {
     put_weight(s, file, f, "out/weights", (H5Array){H5_F32, 4, {2, 8, 1, 1}});
     put_weight(s, file, f, "out/bias", (H5Array){H5_F32, 1, {2}});
     if (f->extra) put_weight(s, file, f, f->extra, (H5Array){H5_F32, 1, {2}});
+    if (f->ranged) {
+        CHECK(h5_write_texts(file, "/ranges/nodes", 1, &f->ranged, &s->err));
+        CHECK(h5_write(file, "/ranges/largest", (H5Array){H5_F32, 1, {1}}, NULL, &f->range, &s->err));
+        CHECK(h5_write(file, "/ranges/negative", (H5Array){H5_U8, 1, {1}}, NULL, "x", &s->err));
+    }
     CHECK(h5_commit(file, NULL, &s->err));
     h5_close(file);
 }
@@ -125,6 +133,12 @@ static void test_wrong_contents(void **state) {
     refuse(s, &(Forge){.no_crc = true}, "crc32");
     refuse(s, &(Forge){.bad_crc = true}, "do not match their checksum");
     accept(s, &(Forge){0});
+    accept(s, &(Forge){.ranged = "c", .range = 3});
+    refuse(s, &(Forge){.ranged = "d", .range = 3}, "'/ranges' names a layer that its network does not have: 'd'");
+    refuse(s, &(Forge){.ranged = "c", .range = -1}, "'/ranges' has an unusable range for 'c': -1");
+    refuse(s, &(Forge){.ranged = "c", .range = INFINITY}, "unusable range");
+    refuse(s, &(Forge){.ranged = "c", .range = NAN}, "unusable range");
+    refuse(s, &(Forge){.dtype = "int8"}, "'/weights/a/weights' is float32 4x3x3x3, expected int8 4x3x3x3");
     refuse(s, &(Forge){.n_input = 1, .input = {3}}, "'/input' should hold 2 to 5 sizes, it holds 1");
     refuse(s, &(Forge){.n_input = 8, .input = {1, 1, 1, 1, 1, 1, 1, 1}}, "'/input' should hold 2 to 5 sizes");
     refuse(s, &(Forge){.n_input = 4, .input = {1, 3, INT64_MAX, 8}}, "'/input' has an unusable size");
@@ -222,14 +236,14 @@ static void test_corpus(void **state) {
         n_files++;
     }
     closedir(dir);
-    assert_true(n_files >= 3);
+    assert_true(n_files >= 4);
 }
 
 /* The corpus is what it is meant to be: models that open. */
 static void test_corpus_opens(void **state) {
     Scratch *s = *state;
-    static const char *const names[] = {"checkpoint.h5", "f32.h5", "bf16.h5"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"checkpoint.h5", "f32.h5", "bf16.h5", "int8.h5"};
+    for (int i = 0; i < 4; i++) {
         Checkpoint *c = NULL;
         Net *net = NULL;
         CHECK(checkpoint_open(&c, arena_printf(s->arena, TESTS_DIR "/corpus/model/%s", names[i]), false, NULL, s->arena,

@@ -217,7 +217,8 @@ static Err read_dataset(DatasetView *v, const H5 *file, Arena *arena, Error *err
 }
 
 static void print_dataset(const DatasetView *v, Arena *arena) {
-    static const char *const types[] = {"8-bit", "16-bit", "32-bit integer", "64-bit integer", "float", "double"};
+    static const char *const types[] = {"8-bit", "16-bit", "32-bit integer", "64-bit integer",
+                                        "float", "double", "signed 8-bit"};
     printf("%s: dataset file\n", v->path);
     for (int i = 0; i < v->n_splits; i++) {
         const SplitView *s = &v->splits[i];

@@ -39,6 +39,7 @@ size_t dtype_bytes(DType type) {
     case BF16:
         return 2;
     case U8:
+    case S8:
         return 1;
     case F64:
         return 8;
@@ -58,12 +59,14 @@ dnnl_data_type_t dtype_of(DType type) {
         return dnnl_s32;
     case U8:
         return dnnl_u8;
+    case S8:
+        return dnnl_s8;
     }
     return dnnl_data_type_undef;
 }
 
 DType dtype_from(dnnl_data_type_t type) {
-    return type == dnnl_bf16 ? BF16 : type == dnnl_u8 ? U8 : type == dnnl_s32 ? S32 : F32;
+    return type == dnnl_bf16 ? BF16 : type == dnnl_u8 ? U8 : type == dnnl_s8 ? S8 : type == dnnl_s32 ? S32 : F32;
 }
 
 DType compute_type(const Build *b) {

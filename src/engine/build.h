@@ -30,7 +30,7 @@ bool shape_equal(Shape a, Shape b);
 enum { SHAPE_TEXT_BYTES = 128 };
 const char *shape_text(Shape shape, char text[SHAPE_TEXT_BYTES]); /* "4x64x90x120" */
 
-typedef enum DType { F32, BF16, S32, U8, F64 } DType;
+typedef enum DType { F32, BF16, S32, U8, F64, S8 } DType;
 
 typedef struct Build Build;   /* a program being recorded */
 typedef struct Tensor Tensor; /* owned by its Build */
@@ -42,6 +42,10 @@ bool build_failed(const Build *b);
 Tensor *build_tensor(Build *b, DType type, Shape shape);
 /* A tensor of zeros that nothing ever writes, made once. */
 Tensor *build_zeros(Build *b, Shape shape);
+
+/* Say how large the values of t get, as found by calibration, and whether there are negative ones: in an inference
+ * program convolutions that read it are then computed in 8-bit integers (groups excepted). Needs engine_has_int8. */
+void build_range(Tensor *t, float largest, bool has_negative);
 
 Shape tensor_shape(const Tensor *t);
 DType tensor_dtype(const Tensor *t);

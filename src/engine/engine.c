@@ -71,6 +71,10 @@ bool engine_has_bf16(const Engine *e) {
     return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
 }
 
+bool engine_has_int8(const Engine *e) {
+    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_vnni;
+}
+
 const char *engine_describe(const Engine *e) {
     return e->text;
 }

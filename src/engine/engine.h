@@ -25,6 +25,8 @@ int engine_enter(const Engine *engine);
 void engine_leave(int threads);
 /* Whether the processor multiplies brain floats (AVX512_BF16, AMX); elsewhere they would be slower than 32 bits. */
 bool engine_has_bf16(const Engine *engine);
+/* Whether it multiplies 8-bit integers into 32-bit sums (VNNI, AMX); others would saturate sums of two products. */
+bool engine_has_int8(const Engine *engine);
 /* "oneDNN 2.6.3, AVX512_CORE_BF16, 2 threads". */
 const char *engine_describe(const Engine *engine);
 

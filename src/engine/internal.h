@@ -44,6 +44,9 @@ struct Tensor {
     Layout layout;
     Buffer *buffer;
     Tensor *other; /* next of the copies of this tensor in other layouts */
+    float range;   /* largest absolute value, for arithmetic in 8 bits (build_range); 0: not known */
+    bool range_signed;
+    Tensor *quantized; /* it in 8 bits; NULL: not asked for */
     dnnl_memory_t memory;
     Tensor *next; /* all of a Build */
 };
@@ -179,6 +182,7 @@ void fail_status(Build *b, const char *name, Shape src, Shape dst, dnnl_status_t
 const char *implementation_name(Pd pd);
 bool is_reference(Pd pd);
 dnnl_prop_kind_t forward_prop(const Build *b);
+void conv_geometry(PdSpec *pd, const ConvSpec *spec); /* ops_conv.c: stride, dilation and padding */
 /* Attributes with a fused activation; *owned is to be destroyed when it is not NULL. */
 const_dnnl_primitive_attr_t attr_with_act(Build *b, Act act, dnnl_primitive_attr_t *owned);
 dnnl_alg_kind_t act_alg(Act act, bool backward_from_dst);

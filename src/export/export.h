@@ -11,7 +11,7 @@
 typedef struct ExportFormat ExportFormat;
 
 /* What the command line says beside the format; a format reads what it knows, and cmd_export.c refuses the rest. */
-typedef enum ExportDType { EXPORT_F32, EXPORT_BF16 } ExportDType;
+typedef enum ExportDType { EXPORT_F32, EXPORT_BF16, EXPORT_INT8 } ExportDType;
 typedef enum ExportUnpool { UNPOOL_MAXUNPOOL, UNPOOL_SCATTER } ExportUnpool;
 typedef struct ExportOptions {
     int dtype;  /* ExportDType: of a frozen model's weights */
@@ -22,6 +22,8 @@ typedef struct ExportSpec {
     Net *net; /* of a checkpoint */
     const char *path;
     ExportOptions options;
+    int n_inputs; /* with dtype int8: to calibrate on (verify.h) */
+    const struct VerifyInput *inputs;
     Arena *arena;
 } ExportSpec;
 

@@ -1,6 +1,6 @@
 /* frozen.c - the network as a file of our own for use only (train/frozen.h): every layer kind can be in it. */
 #include "train/frozen.h"
-#include "export/export.h"
+#include "export/calibrate.h"
 #include "model/fold.h"
 
 /* ExportDType is StoredType. */
@@ -9,14 +9,17 @@ static Err write_frozen(const ExportSpec *spec, Error *err) {
     Graph *graph;
     Weights *weights;
     TRY(graph_fold(&graph, &weights, net_graph(net), net_weights(net), spec->arena, err));
+    const NodeRange *ranges = NULL;
+    Err code = spec->options.dtype == EXPORT_INT8 ? calibrate(&ranges, spec, graph, err) : OK;
     FrozenWrite frozen = {.path = spec->path,
                           .experiment = net_experiment(net),
                           .data = net_data(net),
                           .graph = graph,
                           .weights = weights,
                           .type = (StoredType)spec->options.dtype,
+                          .ranges = ranges,
                           .onednn = net_engine(net)};
-    Err code = frozen_write(&frozen, err);
+    if (code == OK) code = frozen_write(&frozen, err);
     weights_free(weights);
     return code;
 }

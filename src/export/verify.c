@@ -116,7 +116,8 @@ static void compare(VerifyRow *row, bool classes, const VerifyOutputs *want, con
 
 static bool is_within(const VerifyRow *row, int dtype) {
     if (dtype == EXPORT_F32) return row->relative <= VERIFY_RELATIVE_F32;
-    return (double)row->disagreeing <= VERIFY_SHARE_BF16 * (double)row->places;
+    const double share = dtype == EXPORT_BF16 ? VERIFY_SHARE_BF16 : VERIFY_SHARE_INT8;
+    return (double)row->disagreeing <= share * (double)row->places;
 }
 
 /* ---- engines ---- */

@@ -40,9 +40,10 @@ typedef struct VerifyRow {
 } VerifyRow;
 enum { VERIFY_MAX_ROWS = 8 };
 
-/* Allowed: f32: relative 1e-4; bf16: 0.5 % of the places may disagree. */
+/* Allowed: f32: relative 1e-4; bf16: 0.5 % of the places may disagree; int8: 1 %. */
 #define VERIFY_RELATIVE_F32 1e-4
 #define VERIFY_SHARE_BF16   0.005
+#define VERIFY_SHARE_INT8   0.01
 #define VERIFY_OFF          0.02
 
 typedef struct VerifySpec {

@@ -16,22 +16,24 @@ enum {
 
 /* ---- types and shapes in words ---- */
 
-static const char *const type_names[] = {"uint8", "uint16", "int32", "int64", "float32", "float64"};
-static const size_t type_bytes[] = {1, 2, 4, 8, 4, 8};
+static const char *const type_names[] = {"uint8", "uint16", "int32", "int64", "float32", "float64", "int8"};
+static const size_t type_bytes[] = {1, 2, 4, 8, 4, 8, 1};
 
 static hid_t memory_type(H5Type type) {
-    const hid_t ids[] = {H5T_NATIVE_UINT8, H5T_NATIVE_UINT16, H5T_NATIVE_INT32,
-                         H5T_NATIVE_INT64, H5T_NATIVE_FLOAT,  H5T_NATIVE_DOUBLE};
+    const hid_t ids[] = {H5T_NATIVE_UINT8, H5T_NATIVE_UINT16, H5T_NATIVE_INT32, H5T_NATIVE_INT64,
+                         H5T_NATIVE_FLOAT, H5T_NATIVE_DOUBLE, H5T_NATIVE_INT8};
     return ids[type];
 }
 
 static hid_t file_type(H5Type type) {
-    const hid_t ids[] = {H5T_STD_U8LE, H5T_STD_U16LE, H5T_STD_I32LE, H5T_STD_I64LE, H5T_IEEE_F32LE, H5T_IEEE_F64LE};
+    const hid_t ids[] = {H5T_STD_U8LE,   H5T_STD_U16LE,  H5T_STD_I32LE, H5T_STD_I64LE,
+                         H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I8LE};
     return ids[type];
 }
 
 static hid_t big_endian_type(H5Type type) {
-    const hid_t ids[] = {H5T_STD_U8BE, H5T_STD_U16BE, H5T_STD_I32BE, H5T_STD_I64BE, H5T_IEEE_F32BE, H5T_IEEE_F64BE};
+    const hid_t ids[] = {H5T_STD_U8BE,   H5T_STD_U16BE,  H5T_STD_I32BE, H5T_STD_I64BE,
+                         H5T_IEEE_F32BE, H5T_IEEE_F64BE, H5T_STD_I8BE};
     return ids[type];
 }
 
@@ -63,7 +65,7 @@ static int64_t array_bytes(const H5Array *a) {
 static bool element_type(hid_t array, H5Type *out) {
     hid_t type = H5Dget_type(array);
     bool found = false;
-    for (int t = H5_U8; t <= H5_F64 && !found; t++)
+    for (int t = H5_U8; t <= H5_I8 && !found; t++)
         if (H5Tequal(type, file_type((H5Type)t)) > 0 || H5Tequal(type, big_endian_type((H5Type)t)) > 0) {
             *out = (H5Type)t;
             found = true;
@@ -114,7 +116,7 @@ static Err inspect_array(const H5 *f, const char *path, hid_t id, H5Array *shape
     *shape = (H5Array){0};
     if (!element_type(id, &shape->type))
         return err_set(err, ERR_FORMAT,
-                       "%s: '%s' has elements of another type than uint8, uint16, int32, int64, float32, float64",
+                       "%s: '%s' has elements of another type than uint8, uint16, int32, int64, float32, float64, int8",
                        f->path, path);
     if (!read_extent(id, shape)) return h5_fail(f, err, "'%s' has an unusable shape", path);
     *chunk = chunk_bytes(id, shape->type);

@@ -15,7 +15,7 @@
 
 typedef struct H5 H5;
 
-typedef enum H5Type { H5_U8, H5_U16, H5_I32, H5_I64, H5_F32, H5_F64 } H5Type;
+typedef enum H5Type { H5_U8, H5_U16, H5_I32, H5_I64, H5_F32, H5_F64, H5_I8 } H5Type;
 enum { H5_MAX_RANK = 6 };
 
 /* ---- whole files ---- */

@@ -212,6 +212,11 @@ static void add_gradient(Compiler *c, int i, Tensor *gradient) {
 
 /* ---- forward ---- */
 
+static void set_range(const Compiler *c, int i) {
+    const NodeRange *range = c->spec->ranges ? &c->spec->ranges[i] : NULL;
+    if (range && range->largest > 0) build_range(c->nodes[i].value, range->largest, range->has_negative);
+}
+
 static void record_forward(Compiler *c) {
     for (int i = 0; i < c->graph->n; i++) {
         const GraphNode *n = &c->graph->nodes[i];
@@ -220,6 +225,7 @@ static void record_forward(Compiler *c) {
         if (!node->needed || skipped(c, i)) continue;
         if (i == c->from || node->home != i) {
             node->value = i == c->from ? c->input : c->nodes[node->home].value;
+            set_range(c, i);
             continue;
         }
         build_scope(c->b, n->name);
@@ -233,6 +239,7 @@ static void record_forward(Compiler *c) {
         if (n->partner >= 0) l->partner = &c->nodes[n->partner].layer;
         n->kind->forward(c->b, l);
         node->value = l->dst;
+        set_range(c, i);
         if (build_failed(c->b)) return;
     }
 }

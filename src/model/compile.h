@@ -36,6 +36,12 @@ typedef struct LossTerm {
  * place's block (below and right of it, where H / h is even), as when masks are resized on loading; a place is ignored
  * when that pixel is. */
 
+/* How large the values of a node get, and whether there are negative ones; largest 0: not known. */
+typedef struct NodeRange {
+    float largest;
+    bool has_negative;
+} NodeRange;
+
 typedef struct CompileSpec {
     Engine *engine;
     const Graph *graph;
@@ -46,10 +52,12 @@ typedef struct CompileSpec {
                             "input gradient". No weight has one, and layers behave as in inference */
     bool separate;       /* BuildOptions.separate */
     bool bf16;           /* BuildOptions.bf16 */
-    const char *from;    /* layer whose result is the program's input, and before which nothing is computed (a decoder);
-                            NULL: the network's own */
-    Shape input;  /* with the batch; rank 0: the graph's own (with `from`: that layer's result for it), batch 1 */
-    int n_losses; /* in an inference program they give values, no gradients */
+    const NodeRange *ranges; /* per node, of calibration: convolutions that read it in 8 bits (build_range);
+                                       inference only; NULL: none */
+    const char *from; /* layer whose result is the program's input, and before which nothing is computed (a decoder);
+                         NULL: the network's own */
+    Shape input;      /* with the batch; rank 0: the graph's own (with `from`: that layer's result for it), batch 1 */
+    int n_losses;     /* in an inference program they give values, no gradients */
     const LossTerm *losses;
     int n_outputs; /* nodes to keep readable by name; graph outputs are kept in inference programs too */
     const char *const *outputs;

@@ -385,6 +385,37 @@ Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **wei
     return OK;
 }
 
+static int node_called(const Graph *graph, const char *name) {
+    for (int i = 0; i < graph->n; i++)
+        if (strcmp(graph->nodes[i].name, name) == 0) return i;
+    return -1;
+}
+
+Err checkpoint_read_ranges(const Checkpoint *c, const Graph *graph, const NodeRange **out, Arena *arena, Error *err) {
+    *out = NULL;
+    if (!c->frozen || !h5_exists(c->file, "/ranges")) return OK;
+    int n;
+    const char *const *names;
+    TRY(h5_read_texts(c->file, "/ranges/nodes", &n, &names, arena, err));
+    float *largest = ARENA_ARRAY(arena, float, n + 1);
+    uint8_t *negative = ARENA_ARRAY(arena, uint8_t, n + 1);
+    TRY(h5_read(c->file, "/ranges/largest", (H5Array){H5_F32, 1, {n}}, largest, err));
+    TRY(h5_read(c->file, "/ranges/negative", (H5Array){H5_U8, 1, {n}}, negative, err));
+    NodeRange *ranges = ARENA_ARRAY(arena, NodeRange, graph->n + 1);
+    for (int i = 0; i < n; i++) {
+        int node = node_called(graph, names[i]);
+        if (node < 0)
+            return err_set(err, ERR_FORMAT, "%s: '/ranges' names a layer that its network does not have: '%.200s'",
+                           h5_path(c->file), names[i]);
+        if (!(largest[i] > 1e-30F && largest[i] < 1e30F))
+            return err_set(err, ERR_FORMAT, "%s: '/ranges' has an unusable range for '%s': %g", h5_path(c->file),
+                           names[i], (double)largest[i]);
+        ranges[node] = (NodeRange){largest[i], negative[i] != 0};
+    }
+    *out = ranges;
+    return OK;
+}
+
 static Err refuse_extra_weights(const Checkpoint *c, const Weights *weights, Error *err) {
     if (!h5_exists(c->file, "/weights")) return OK;
     Arena *arena = arena_new();

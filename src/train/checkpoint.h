@@ -107,6 +107,9 @@ const char *checkpoint_dtype(const Checkpoint *c); /* of its weights: "f32", "bf
 Err checkpoint_read_data(const Checkpoint *c, DataConfig *data, Arena *arena, Error *err);
 /* The loss's weights per class, n of them; NULL when it has none. */
 Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **weights, Arena *arena, Error *err);
+/* Of a frozen model in 8 bits: how large its layers' results get, per node of its graph, in the arena; NULL when the
+ * file has none. */
+Err checkpoint_read_ranges(const Checkpoint *c, const Graph *graph, const NodeRange **out, Arena *arena, Error *err);
 /* Into a network built from the checkpoint's config: every weight must be there with its shape, and no other. */
 Err checkpoint_read_weights(const Checkpoint *c, Weights *weights, Error *err);
 /* The same without reading the values, and before there is memory for them (weights_declare). */

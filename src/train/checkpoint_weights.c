@@ -1,12 +1,13 @@
 /* checkpoint_weights.c - arrays of weights in a file, by name, each with a checksum. See checkpoint_parts.h. */
 #include "train/checkpoint_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-const char *const stored_type_names[] = {"f32", "bf16", NULL};
+const char *const stored_type_names[] = {"f32", "bf16", "int8", NULL};
 
 static const char *path_of(char path[PATH_BYTES], const char *group, const WeightEntry *entry) {
     snprintf(path, PATH_BYTES, "%s/%s", group, entry->name);
@@ -15,8 +16,14 @@ static const char *path_of(char path[PATH_BYTES], const char *group, const Weigh
 
 /* ---- numbers ---- */
 
-static bool is_narrow(const WeightEntry *entry, StoredType type) {
-    return type == STORED_BF16 && entry->shape.rank >= 2;
+/* How an array of a file of this type is stored: what has one axis, biases and the like, in 32 bits. */
+static StoredType type_of(const WeightEntry *entry, StoredType type) {
+    return entry->shape.rank >= 2 ? type : STORED_F32;
+}
+
+static size_t bytes_of(const WeightEntry *entry, StoredType type) {
+    static const size_t bytes[] = {sizeof(float), sizeof(uint16_t), sizeof(int8_t)};
+    return bytes[type_of(entry, type)] * (size_t)entry->count;
 }
 
 /* To the nearest, ties to even; a NaN stays one. */
@@ -45,7 +52,8 @@ static int64_t crc_of(const void *bytes, size_t n) {
 /* ---- arrays ---- */
 
 static H5Array array_of(const WeightEntry *entry, StoredType type) {
-    H5Array array = {.type = is_narrow(entry, type) ? H5_U16 : H5_F32, .rank = entry->shape.rank};
+    static const H5Type types[] = {H5_F32, H5_U16, H5_I8};
+    H5Array array = {.type = types[type_of(entry, type)], .rank = entry->shape.rank};
     for (int i = 0; i < entry->shape.rank; i++) array.dim[i] = entry->shape.dim[i];
     return array;
 }
@@ -55,14 +63,43 @@ static Err write_array(H5 *file, const char *path, H5Array array, const void *va
     return h5_set_int(file, path, "crc32", crc_of(values, bytes), err);
 }
 
-static Err write_narrow(H5 *file, const char *path, const WeightEntry *entry, const float *values, Error *err) {
-    const size_t bytes = sizeof(uint16_t) * (size_t)entry->count;
-    uint16_t *halves = malloc(bytes);
-    if (!halves) return err_set(err, ERR_MEMORY, "no memory for '%s': %zu bytes", path, bytes);
-    for (int64_t i = 0; i < entry->count; i++) halves[i] = bf16_of(values[i]);
-    Err code = write_array(file, path, array_of(entry, STORED_BF16), halves, bytes, err);
-    if (code == OK) code = h5_set_text(file, path, "dtype", stored_type_names[STORED_BF16], err);
-    free(halves);
+static const char *scales_path(char path[PATH_BYTES], const WeightEntry *entry) {
+    return path_of(path, "/scales", entry);
+}
+
+static H5Array scales_array(const WeightEntry *entry) {
+    return (H5Array){.type = H5_F32, .rank = 1, .dim = {entry->shape.dim[0]}};
+}
+
+/* Rows of the first axis, each with its own scale: 127 is the largest absolute value. */
+static void to_int8(const WeightEntry *entry, const float *values, int8_t *numbers, float *scales) {
+    const int64_t rows = entry->shape.dim[0], row = entry->count / rows;
+    for (int64_t r = 0; r < rows; r++) {
+        float largest = 0;
+        for (int64_t k = 0; k < row; k++) largest = fmaxf(largest, fabsf(values[r * row + k]));
+        scales[r] = largest / 127;
+        for (int64_t k = 0; k < row; k++)
+            numbers[r * row + k] = (int8_t)(largest > 0 ? lrintf(values[r * row + k] / scales[r]) : 0);
+    }
+}
+
+static Err write_narrow(H5 *file, const char *path, const WeightEntry *entry, StoredType type, const float *values,
+                        Error *err) {
+    const size_t bytes = bytes_of(entry, type), rows = (size_t)entry->shape.dim[0];
+    void *narrow = malloc(bytes);
+    float *scales = malloc(sizeof *scales * rows);
+    char beside[PATH_BYTES];
+    Err code = narrow && scales ? OK : err_set(err, ERR_MEMORY, "no memory for '%s': %zu bytes", path, bytes);
+    if (code == OK && type == STORED_BF16)
+        for (int64_t i = 0; i < entry->count; i++) ((uint16_t *)narrow)[i] = bf16_of(values[i]);
+    if (code == OK && type == STORED_INT8) {
+        to_int8(entry, values, narrow, scales);
+        code = write_array(file, scales_path(beside, entry), scales_array(entry), scales, sizeof *scales * rows, err);
+    }
+    if (code == OK) code = write_array(file, path, array_of(entry, type), narrow, bytes, err);
+    if (code == OK) code = h5_set_text(file, path, "dtype", stored_type_names[type], err);
+    free(narrow);
+    free(scales);
     return code;
 }
 
@@ -74,19 +111,43 @@ Err stored_write(H5 *file, const char *group, const Weights *weights, const floa
         const float *values = flat + entry->offset;
         char path[PATH_BYTES];
         path_of(path, group, entry);
-        if (is_narrow(entry, type))
-            TRY(write_narrow(file, path, entry, values, err));
+        if (type_of(entry, type) != STORED_F32)
+            TRY(write_narrow(file, path, entry, type, values, err));
         else
-            TRY(write_array(file, path, array_of(entry, type), values, sizeof *values * (size_t)entry->count, err));
+            TRY(write_array(file, path, array_of(entry, type), values, bytes_of(entry, type), err));
     }
     return OK;
 }
 
-/* Halves are read into the upper part of the room that the values take, and widened from its beginning: value i is
- * written after half i has been read, and below the halves to come. */
-static void widen(float *values, int64_t n) {
+/* ---- reading ---- */
+
+static Err read_array(const H5 *file, const char *path, H5Array array, void *values, size_t bytes, Error *err) {
+    int64_t crc;
+    TRY(h5_read(file, path, array, values, err));
+    TRY(h5_get_int(file, path, "crc32", &crc, err));
+    if (crc == crc_of(values, bytes)) return OK;
+    return err_set(err, ERR_FORMAT, "%s: '%s' is damaged: its values do not match their checksum", h5_path(file), path);
+}
+
+/* Narrow numbers are read into the end of the room that the values take, and widened from its beginning: value i is
+ * written after number i has been read, and below the numbers to come. */
+static void widen_bf16(float *values, int64_t n) {
     const uint16_t *halves = (const uint16_t *)(const void *)values + n;
     for (int64_t i = 0; i < n; i++) values[i] = bf16_value(halves[i]);
+}
+
+static Err widen_int8(const H5 *file, const WeightEntry *entry, float *values, Error *err) {
+    const int8_t *numbers = (const int8_t *)(const void *)values + 3 * entry->count;
+    const int64_t rows = entry->shape.dim[0], row = entry->count / rows;
+    char path[PATH_BYTES];
+    float *scales = malloc(sizeof *scales * (size_t)rows);
+    if (!scales) return err_set(err, ERR_MEMORY, "no memory for '%s'", entry->name);
+    Err code = read_array(file, scales_path(path, entry), scales_array(entry), scales, sizeof *scales * (size_t)rows,
+                          err);
+    for (int64_t r = 0; r < rows && code == OK; r++)
+        for (int64_t k = 0; k < row; k++) values[r * row + k] = (float)numbers[r * row + k] * scales[r];
+    free(scales);
+    return code;
 }
 
 Err stored_read(const H5 *file, const char *group, const Weights *weights, float *flat, int needed_flags,
@@ -95,16 +156,13 @@ Err stored_read(const H5 *file, const char *group, const Weights *weights, float
         const WeightEntry *entry = &weights->entries[i];
         if ((entry->flags & needed_flags) != needed_flags) continue;
         char path[PATH_BYTES];
-        int64_t crc;
         float *values = flat + entry->offset;
-        const bool narrow = is_narrow(entry, type);
-        void *bytes = narrow ? (void *)((uint16_t *)(void *)values + entry->count) : values;
-        TRY(h5_read(file, path_of(path, group, entry), array_of(entry, type), bytes, err));
-        TRY(h5_get_int(file, path, "crc32", &crc, err));
-        if (crc != crc_of(bytes, (narrow ? sizeof(uint16_t) : sizeof(float)) * (size_t)entry->count))
-            return err_set(err, ERR_FORMAT, "%s: '%s' is damaged: its values do not match their checksum",
-                           h5_path(file), path);
-        if (narrow) widen(values, entry->count);
+        const StoredType own = type_of(entry, type);
+        const size_t bytes = bytes_of(entry, type), room = sizeof *values * (size_t)entry->count;
+        TRY(read_array(file, path_of(path, group, entry), array_of(entry, type), (char *)values + room - bytes, bytes,
+                       err));
+        if (own == STORED_BF16) widen_bf16(values, entry->count);
+        if (own == STORED_INT8) TRY(widen_int8(file, entry, values, err));
     }
     return OK;
 }

@@ -56,6 +56,26 @@ static Err read_again(const FrozenWrite *spec, const Node *config, Arena *arena,
 
 /* ---- the file ---- */
 
+static Err write_ranges(H5 *file, const FrozenWrite *spec, Error *err) {
+    const Graph *graph = spec->graph;
+    Arena *arena = arena_new();
+    const char **names = ARENA_ARRAY(arena, const char *, graph->n + 1);
+    float *largest = ARENA_ARRAY(arena, float, graph->n + 1);
+    uint8_t *negative = ARENA_ARRAY(arena, uint8_t, graph->n + 1);
+    int64_t n = 0;
+    for (int i = 0; i < graph->n; i++) {
+        if (!(spec->ranges[i].largest > 0)) continue;
+        names[n] = graph->nodes[i].name;
+        largest[n] = spec->ranges[i].largest;
+        negative[n++] = spec->ranges[i].has_negative;
+    }
+    Err code = h5_write_texts(file, "/ranges/nodes", (int)n, names, err);
+    if (code == OK) code = h5_write(file, "/ranges/largest", (H5Array){H5_F32, 1, {n}}, NULL, largest, err);
+    if (code == OK) code = h5_write(file, "/ranges/negative", (H5Array){H5_U8, 1, {n}}, NULL, negative, err);
+    arena_free(arena);
+    return code;
+}
+
 static Err write_all(H5 *file, const FrozenWrite *spec, const Node *config, Error *err) {
     const CheckpointHeader header = {.format = FROZEN_FORMAT,
                                      .version = FROZEN_VERSION,
@@ -68,6 +88,7 @@ static Err write_all(H5 *file, const FrozenWrite *spec, const Node *config, Erro
     TRY(h5_set_int(file, "/", "stride", graph_stride(spec->graph), err));
     TRY(checkpoint_write_data(file, spec->experiment->task, spec->data, err));
     TRY(stored_write(file, "/weights", spec->weights, spec->weights->value, 0, spec->type, err));
+    if (spec->ranges) TRY(write_ranges(file, spec, err));
     return h5_commit(file, NULL, err);
 }
 

@@ -1,12 +1,16 @@
 /* frozen.h - a trained network for use only: what `sandglass export` writes and checkpoint_open opens.
  *
- *     /                          attributes: format "sandglass-frozen", version 1, dtype "f32" or "bf16", stride
- *                                (graph_stride), and program, onednn, hdf5, task, name as in a checkpoint
- *     /config                    text: resolved YAML of name, task, about and data, and the folded network
- *                                (model/fold.h) as a plain list of layers (graph_write)
- *     /input, /classes, /palette, /normalization, /weights/LAYER/NAME      as in a checkpoint; with dtype bf16 weights
- *                                of two and more axes are uint16, the upper halves of 32-bit floats (attribute dtype
- *                                "bf16" of the array); crc32 is that of the bytes stored
+ *     /                          attributes: format "sandglass-frozen", version 1, dtype "f32", "bf16" or "int8",
+ * stride (graph_stride), and program, onednn, hdf5, task, name as in a checkpoint /config                    text:
+ * resolved YAML of name, task, about and data, and the folded network (model/fold.h) as a plain list of layers
+ * (graph_write) /input, /classes, /palette, /normalization, /weights/LAYER/NAME      as in a checkpoint; with dtype
+ * bf16 weights of two and more axes are uint16, the upper halves of 32-bit floats (attribute dtype "bf16" of the
+ * array); crc32 is that of the bytes stored
+ *
+ *     /scales/LAYER/NAME         with dtype int8, where weights of two and more axes are int8: float32, one for each
+ * step along the first axis; a value is number * scale. attribute crc32 /ranges/{nodes,largest,negative}   with dtype
+ * int8: for layers whose results convolutions read, their names, the largest absolute value that calibration found
+ * (float32), and whether there are negative ones (uint8). Where the processor can, these convolutions compute in 8 bits
  *
  * There is nothing of the training in it: no optimizer, no history, no settings, no layers that do nothing in
  * inference. Files with a larger version are refused.
@@ -15,13 +19,13 @@
 #define SANDGLASS_TRAIN_FROZEN_H
 
 #include "data/split.h"
-#include "model/weights.h"
+#include "model/compile.h"
 
 enum { FROZEN_VERSION = 1 };
 
 /* Numbers of the weights in the file. */
-typedef enum StoredType { STORED_F32, STORED_BF16 } StoredType;
-extern const char *const stored_type_names[]; /* "f32", "bf16"; NULL-terminated */
+typedef enum StoredType { STORED_F32, STORED_BF16, STORED_INT8 } StoredType;
+extern const char *const stored_type_names[]; /* "f32", "bf16", "int8"; NULL-terminated */
 
 typedef struct FrozenWrite {
     const char *path;
@@ -30,7 +34,8 @@ typedef struct FrozenWrite {
     const Graph *graph; /* folded */
     const Weights *weights;
     StoredType type;
-    const char *onednn; /* engine_describe */
+    const NodeRange *ranges; /* per node; NULL: none. Goes with STORED_INT8 */
+    const char *onednn;      /* engine_describe */
 } FrozenWrite;
 /* The file appears whole or not at all. What is to be written is read again first: a config that does not give the same
  * network is an error before the file is begun. */

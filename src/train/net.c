@@ -28,6 +28,7 @@ struct Net {
     KeptProgram kept[MAX_PROGRAMS];
     bool folded;             /* the graph is a folded one (model/fold.h) */
     bool bf16;               /* programs compute in brain floats */
+    const NodeRange *ranges; /* per node: convolutions compute in 8-bit integers; NULL: they do not */
     size_t kept_bytes;       /* that they may take together; 0: any */
     float *padded, *cropped; /* net_run's buffers */
     size_t padded_floats, cropped_floats;
@@ -116,6 +117,8 @@ static Err open_parts(Net *net, Opened *o, const Checkpoint *checkpoint, int n_s
     net->stride = graph_stride(graph);
     net->folded = checkpoint_is_frozen(checkpoint);
     net->bf16 = strcmp(checkpoint_dtype(checkpoint), "bf16") == 0 && engine_has_bf16(parts->engine);
+    TRY(checkpoint_read_ranges(checkpoint, graph, &net->ranges, arena, err));
+    if (!engine_has_int8(parts->engine)) net->ranges = NULL;
     return OK;
 }
 
@@ -137,6 +140,7 @@ Err net_fold(Net *net, Error *err) {
 void net_compute_f32(Net *net) {
     assert(net->uses == 0);
     net->bf16 = false;
+    net->ranges = NULL;
 }
 
 Err net_open(Net **out, const Checkpoint *checkpoint, int n_sets, const char *const *sets, int threads, Error *err) {
@@ -276,6 +280,7 @@ static Err find_program(Net *net, const NetPart *part, Shape input, Program **ou
                             .graph = parts->graph,
                             .weights = parts->weights,
                             .bf16 = net->bf16,
+                            .ranges = net->ranges,
                             .draws = part->draws,
                             .from = part->from,
                             .input = input,
