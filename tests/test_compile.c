@@ -195,9 +195,9 @@ static const char unet[] = "task: reconstruction\n"
 
 static void test_gradients_of_a_small_unet(void **state) {
     Fixture *f = load(unet, SHAPE(2, 3, 8, 12));
-    /* ReLU, pooling and thousands of places give many kinks: measured at steps of 1e-3 .. 5e-6, the difference shrinks
-     * with the step (7 %, 2 %, below 0.4 %) until rounding takes over. */
-    check_gradients(f, 2e-5, 1e-2);
+    /* ReLU, pooling and thousands of places give many kinks: at a step of 1e-3 the difference is 10 %, from 3e-4 to
+     * 3e-5 all agree within 1 %, below that the loss's 32 bits show. */
+    check_gradients(f, 1e-4, 1e-2);
     drop(f);
 }
 

@@ -366,7 +366,12 @@ Err checkpoint_read_data(const Checkpoint *c, DataConfig *data, Arena *arena, Er
                        h5_path(c->file), (long long)depth);
     data->depth = (int)depth;
     TRY(read_normalization(c, "/normalization/mean", &data->mean, arena, err));
-    return read_normalization(c, "/normalization/std", &data->std, arena, err);
+    TRY(read_normalization(c, "/normalization/std", &data->std, arena, err));
+    for (int i = 0; i < data->std.n; i++)
+        if (!(data->std.floats[i] > 0)) /* a NaN too */
+            return err_set(err, ERR_FORMAT, "%s: '/normalization/std' must be above 0, got %g", h5_path(c->file),
+                           data->std.floats[i]);
+    return OK;
 }
 
 Err checkpoint_read_class_weights(const Checkpoint *c, int *n, const float **weights, Arena *arena, Error *err) {
