@@ -4,6 +4,9 @@
 
 #include <math.h>
 
+enum { BINS = 2048 };
+#define TAIL 1e-4
+
 typedef struct Calibration {
     const ExportSpec *spec;
     const Graph *folded;
@@ -27,13 +30,27 @@ static void choose_nodes(Calibration *c) {
     }
 }
 
+/* The absolute value that all but the largest TAIL of them do not exceed: clipping a few outliers leaves the others
+ * finer steps. From a histogram of BINS up to the largest. */
+static float almost_largest(int64_t n, const float *values, float largest) {
+    int64_t count[BINS] = {0}, above = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int bin = (int)(fabsf(values[i]) / largest * BINS);
+        count[bin < BINS ? bin : BINS - 1]++;
+    }
+    int bin = BINS;
+    while (bin > 1 && (double)(above + count[bin - 1]) <= TAIL * (double)n) above += count[--bin];
+    return largest * (float)bin / BINS;
+}
+
 static void widen(NodeRange *range, int64_t n, const float *values) {
-    float largest = range->largest, smallest = 0;
+    float largest = 0, smallest = 0;
     for (int64_t i = 0; i < n; i++) {
         largest = fmaxf(largest, fabsf(values[i]));
         smallest = fminf(smallest, values[i]);
     }
-    range->largest = largest;
+    if (largest > 0 && isfinite(largest)) largest = almost_largest(n, values, largest);
+    range->largest = fmaxf(range->largest, largest);
     range->has_negative |= smallest < 0;
 }
 

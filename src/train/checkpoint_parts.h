@@ -26,8 +26,8 @@ Err checkpoint_write_data(H5 *file, Task task, const DataConfig *data, Error *er
 
 /* `flat` as GROUP/NAME for each entry that has all of needed_flags, with a crc32 of the bytes that are stored. With
  * STORED_BF16 arrays of rank 2 and more are rounded to brain floats (to the nearest, ties to even), stored as the upper
- * 16 bits; with STORED_INT8 to 8-bit integers with a scale for each step along the first axis (/scales). The others,
- * biases and the like, stay as they are. */
+ * 16 bits; with STORED_INT8 those of 16 x 4 and more to 8-bit integers with a scale for each step along the first axis
+ * (/scales). The others, biases and the like, stay as they are. */
 Err stored_write(H5 *file, const char *group, const Weights *weights, const float *flat, int needed_flags,
                  StoredType type, Error *err);
 /* The way back; type, shape and checksum must be right. */

@@ -16,9 +16,13 @@ static const char *path_of(char path[PATH_BYTES], const char *group, const Weigh
 
 /* ---- numbers ---- */
 
-/* How an array of a file of this type is stored: what has one axis, biases and the like, in 32 bits. */
+/* How an array of a file of this type is stored. In 32 bits: what has one axis, biases and the like, and with 8-bit
+ * numbers what reads few channels or makes few, the picture's first and the classes' last layer: they are small, and
+ * what is lost in them is lost for all. */
 static StoredType type_of(const WeightEntry *entry, StoredType type) {
-    return entry->shape.rank >= 2 ? type : STORED_F32;
+    enum { FEW_SRC = 4, FEW_DST = 16 };
+    const bool few = entry->shape.rank < 2 || entry->shape.dim[0] < FEW_DST || entry->shape.dim[1] < FEW_SRC;
+    return entry->shape.rank < 2 || (few && type == STORED_INT8) ? STORED_F32 : type;
 }
 
 static size_t bytes_of(const WeightEntry *entry, StoredType type) {

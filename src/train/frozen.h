@@ -7,7 +7,7 @@
  * bf16 weights of two and more axes are uint16, the upper halves of 32-bit floats (attribute dtype "bf16" of the
  * array); crc32 is that of the bytes stored
  *
- *     /scales/LAYER/NAME         with dtype int8, where weights of two and more axes are int8: float32, one for each
+ *     /scales/LAYER/NAME         with dtype int8, where weights of 16 x 4 and more are int8: float32, one for each
  * step along the first axis; a value is number * scale. attribute crc32 /ranges/{nodes,largest,negative}   with dtype
  * int8: for layers whose results convolutions read, their names, the largest absolute value that calibration found
  * (float32), and whether there are negative ones (uint8). Where the processor can, these convolutions compute in 8 bits
