@@ -19,7 +19,7 @@ bool layer_fuses_act(const void *params, Act act);
 
 /* The gradient of the layer's own operation: l->diff_dst, taken through the activation fused in, if there is one. */
 static inline Tensor *layer_diff_before_act(Build *b, const LayerBuild *l) {
-    if (l->act.kind == ACT_NONE) return l->diff_dst;
+    if (l->act.kind == ACT_NONE || l->act_undone) return l->diff_dst;
     return op_act_backward(b, l->act, NULL, l->dst, l->diff_dst);
 }
 

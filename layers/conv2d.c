@@ -106,4 +106,5 @@ const LayerKind layer_conv2d = {
     .backward = backward,
     .fuses_act = layer_fuses_act,
     .bias_param = "bias",
+    .act_apart = true,
 };

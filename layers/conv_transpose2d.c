@@ -109,4 +109,5 @@ const LayerKind layer_conv_transpose2d = {
     .backward = backward,
     .fuses_act = layer_fuses_act,
     .bias_param = "bias",
+    .act_apart = true,
 };

@@ -83,4 +83,5 @@ const LayerKind layer_dense = {
     .backward = backward,
     .fuses_act = layer_fuses_act,
     .bias_param = "bias",
+    .act_apart = true,
 };

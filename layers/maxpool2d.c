@@ -216,4 +216,5 @@ const LayerKind layer_maxpool2d = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
+    .selects = true,
 };

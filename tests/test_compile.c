@@ -220,6 +220,43 @@ static void test_activations_are_fused(void **state) {
     drop(f);
 }
 
+/* The gradient of an activation is taken behind the pooling that selects among its values, unless somebody else reads
+ * them; the gradients are the same either way. */
+static void check_pooled_activation(const char *act, const char *pool) {
+    char text[512];
+    snprintf(text, sizeof text,
+             "task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
+             "    - conv2d: {filters: 16, padding: same}\n      name: a\n    - activation: %s\n      name: act\n"
+             "    - maxpool2d: %s\n      name: pool\n"
+             "    - conv2d: {filters: 3, padding: same}\n",
+             act, pool);
+    Fixture *f = load(text, SHAPE(2, 3, 9, 8));
+    const size_t bytes = sizeof(float) * (size_t)f->weights->trained_size;
+    float *before = malloc(bytes);
+    f->program = compile(f, true, 1, (const char *const[]){"act"}); /* read from outside */
+    run(f->program);
+    memcpy(before, f->weights->grad, bytes);
+    assert_non_null(strstr(listing(f->program), "a                        activation_backward"));
+    program_free(f->program);
+    f->program = compile(f, true, 0, NULL);
+    run(f->program);
+    assert_null(strstr(listing(f->program), "a                        activation_backward"));
+    assert_non_null(strstr(listing(f->program), "pool                     activation_backward"));
+    for (int64_t i = 0; i < f->weights->trained_size; i++)
+        assert_true(fabsf(f->weights->grad[i] - before[i]) <= 1e-5f * (1 + fabsf(before[i])));
+    free(before);
+    drop(f);
+}
+
+static void test_an_activation_before_pooling(void **state) {
+    static const char *const acts[] = {"relu", "{kind: leaky_relu, alpha: 0.2}", "sigmoid", "tanh", "elu"};
+    for (size_t k = 0; k < sizeof acts / sizeof *acts; k++) {
+        check_pooled_activation(acts[k], "2");
+        check_pooled_activation(acts[k], "{size: 3, stride: 2, padding: same}");
+        check_pooled_activation(acts[k], "{size: 2, indices: true}");
+    }
+}
+
 static void test_asking_for_a_value_stops_fusion(void **state) {
     Fixture *f = load("task: reconstruction\ndata: {kind: shapes}\nmodel:\n  layers:\n"
                       "    - dense: 8\n      name: a\n    - activation: relu\n      name: b\n    - dense: 4\n",
@@ -634,6 +671,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_of_a_small_unet),
         cmocka_unit_test(test_activations_are_fused),
+        cmocka_unit_test(test_an_activation_before_pooling),
         cmocka_unit_test(test_asking_for_a_value_stops_fusion),
         cmocka_unit_test(test_a_loss_takes_over_a_final_sigmoid),
         cmocka_unit_test(test_a_sigmoid_behind_which_only_shapes_change),

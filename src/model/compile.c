@@ -367,6 +367,15 @@ static void record_losses(Compiler *c) {
 
 /* ---- backward ---- */
 
+/* When node i only selects among the values of its source, and is the only one to read them, the gradient of the
+ * activation fused into their producer is taken here, where there are fewer: the producer's build, or NULL. */
+static LayerBuild *undoes_act_of(const Compiler *c, int i) {
+    const int s = c->graph->nodes[i].kind->selects ? source_of(c, c->graph->nodes[i].src[0]) : -1;
+    if (s < 0 || s == c->from || !learns(c, s) || c->nodes[s].kept || c->nodes[s].n_readers != 1) return NULL;
+    LayerBuild *producer = &c->nodes[c->nodes[s].home].layer;
+    return producer->act.kind != ACT_NONE && c->graph->nodes[c->nodes[s].home].kind->act_apart ? producer : NULL;
+}
+
 static void record_backward(Compiler *c) {
     for (int i = c->graph->n - 1; i >= 0; i--) {
         const GraphNode *n = &c->graph->nodes[i];
@@ -375,6 +384,11 @@ static void record_backward(Compiler *c) {
         if (node->n_gradients == 0 || !node->learns || build_failed(c->b)) continue;
         build_scope(c->b, n->name);
         l->diff_dst = op_sum(c->b, node->n_gradients, node->gradient);
+        LayerBuild *producer = undoes_act_of(c, i);
+        if (producer) {
+            l->diff_dst = op_act_backward(c->b, producer->act, NULL, l->dst, l->diff_dst);
+            producer->act_undone = true;
+        }
         for (int k = 0; k < n->n_src; k++) {
             l->diff_src[k] = NULL;
             l->want_diff_src[k] = learns(c, n->src[k]);

@@ -43,6 +43,7 @@ typedef struct LayerBuild {
     Act act;          /* activation fused into this layer (kinds that set fuses_act); ACT_NONE otherwise.
                          forward applies it, backward receives the gradient after it */
     Tensor *diff_dst; /* backward */
+    bool act_undone;  /* backward: diff_dst has been taken through act already (kinds that set act_apart) */
     bool want_diff_src[LAYER_MAX_SRC]; /* backward: which sources need a gradient */
     Tensor *diff_src[LAYER_MAX_SRC];   /* set by backward where wanted */
     Tensor *kept[LAYER_MAX_KEPT];      /* from forward to backward, and to layers that refer to this one (unpooling) */
@@ -71,6 +72,12 @@ typedef struct LayerKind {
 
     /* An activation that follows and has no other reader may be fused in. NULL: never. */
     bool (*fuses_act)(const void *params, Act act);
+
+    /* Backward takes the gradient through the fused activation in a pass of its own (layer_diff_before_act). */
+    bool act_apart;
+    /* Each result is one of the source's values, to whose place its gradient goes (max pooling). An activation's
+     * gradient, a function of its result, may then be taken on the fewer values behind such a layer. */
+    bool selects;
 
     /* For kinds that are an element-wise function: which. Lets the compiler fuse them, and fuse a final one into a
      * loss. */
