@@ -35,6 +35,11 @@ static const Option export_options[] = {
       "with --dtype int8: inputs, as for --verify, that show how large the network's values get"},
      "DATA"},
     {{"count", PARAM_INT, offsetof(ExportCommand, count), "8", 0, 1e6, NULL, "the first N of DATA; 0: all"}, "N"},
+    {{"onnx-height", PARAM_INT, offsetof(ExportCommand, to.size[0]), "0", 0, 65536, NULL,
+      "rows of ONNX's input, for runtimes that want them fixed (the network's own for the width, where that is not "
+      "given); 0: free where the network allows"},
+     "N"},
+    {{"onnx-width", PARAM_INT, offsetof(ExportCommand, to.size[1]), "0", 0, 65536, NULL, "columns, likewise"}, "N"},
     OPTION_SET(ExportCommand),
     OPTION_THREADS(ExportCommand),
     OPTION_JSON(ExportCommand),

@@ -16,6 +16,8 @@ typedef enum ExportUnpool { UNPOOL_MAXUNPOOL, UNPOOL_SCATTER } ExportUnpool;
 typedef struct ExportOptions {
     int dtype;  /* ExportDType: of a frozen model's weights */
     int unpool; /* ExportUnpool: of ONNX */
+    int64_t
+        size[2]; /* height, width of ONNX's input; both 0: free where the network allows, one 0: the network's own */
 } ExportOptions;
 
 typedef struct ExportSpec {

@@ -243,6 +243,8 @@ static Err write_keras(const ExportSpec *spec, Error *err) {
     return code;
 }
 
+static const char *const engines[] = {"keras", NULL};
+
 const ExportFormat export_keras = {
     .name = "keras",
     .suffix = ".keras.h5",
@@ -250,4 +252,5 @@ const ExportFormat export_keras = {
     .options = options,
     .kind = kind_row,
     .write = write_keras,
+    .engines = engines,
 };

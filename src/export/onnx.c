@@ -61,19 +61,41 @@ static Err add_size(Export *x, Shape input, Arena *arena, Error *err) {
     return OK;
 }
 
-/* The network's own size; where it takes others, two more, whose height and width are odd and even multiples of the
- * stride. */
-static Err choose_sizes(Export *x, Arena *arena, Error *err) {
-    static const int64_t more[ONNX_MAX_SIZES][2] = {{0, 0}, {1, 2}, {4, 3}};
-    const int64_t stride = net_stride(x->spec->net);
-    const Shape own = x->graph->input;
-    if (stride == 0 || own.rank != 4) return add_size(x, own, arena, err);
-    for (int i = 0; i < ONNX_MAX_SIZES; i++) {
-        Shape input = own;
-        for (int axis = 0; axis < 2; axis++)
-            input.dim[2 + axis] = ((own.dim[2 + axis] + stride - 1) / stride + more[i][axis]) * stride;
-        TRY(add_size(x, input, arena, err));
+/* Sizes that differ from the network's own by `rows` and `columns` multiples of the stride. */
+static Err add_other(Export *x, int64_t stride, int64_t rows, int64_t columns, Arena *arena, Error *err) {
+    Shape input = x->sizes.input[0];
+    input.dim[2] += rows * stride;
+    input.dim[3] += columns * stride;
+    return add_size(x, input, arena, err);
+}
+
+/* Where the network takes other sizes than its own, enough of them that the size at each depth is odd once and even
+ * once, whatever lies above: more by the stride times each power of two. */
+static Err add_others(Export *x, int64_t stride, Arena *arena, Error *err) {
+    TRY(add_other(x, stride, 1, 1, arena, err));
+    for (int64_t more = 1; more * stride <= ONNX_DEEPEST; more *= 2) {
+        TRY(add_other(x, stride, more, 0, arena, err));
+        TRY(add_other(x, stride, 0, more, arena, err));
     }
+    return OK;
+}
+
+static Err choose_sizes(Export *x, Arena *arena, Error *err) {
+    const int64_t stride = net_stride(x->spec->net), *fixed = x->spec->options.size;
+    Shape own = x->graph->input;
+    if (fixed[0] > 0 || fixed[1] > 0) {
+        if (own.rank != 4)
+            return err_set(err, ERR_USAGE, "--onnx-height and --onnx-width: the network takes vectors, not pictures");
+        for (int i = 0; i < 2; i++)
+            if (fixed[i] > 0) own.dim[2 + i] = fixed[i];
+        Err code = add_size(x, own, arena, err);
+        return code == OK ? OK : err_context(err, "--onnx-height and --onnx-width");
+    }
+    if (stride == 0 || own.rank != 4) return add_size(x, own, arena, err);
+    for (int axis = 2; axis < 4; axis++) own.dim[axis] = (own.dim[axis] + stride - 1) / stride * stride;
+    TRY(add_size(x, own, arena, err));
+    /* One that does not pass after all (a reshape that is about its size): only its own. */
+    if (add_others(x, stride, arena, NULL) != OK) x->sizes.n = 1;
     return OK;
 }
 
@@ -104,8 +126,7 @@ static Spread spread_of(const Export *x) {
 /* (value - mean) * scale, per channel; of vectors each element by the channel it was of. Returns the value's name. */
 static const char *emit_normalization(const Export *x, OnnxGraph *g) {
     const Spread spread = spread_of(x);
-    float *mean = arena_alloc(g->arena, sizeof(float) * (size_t)spread.count);
-    float *scale = arena_alloc(g->arena, sizeof(float) * (size_t)spread.count);
+    float *mean = ARENA_ARRAY(g->arena, float, spread.count), *scale = ARENA_ARRAY(g->arena, float, spread.count);
     bool shifts = false, scales = false;
     for (int64_t i = 0; i < spread.count; i++) {
         const DataScale s = data_scale(net_data(x->spec->net), (int)(i / spread.each));
@@ -198,6 +219,7 @@ static Err same_at_all_sizes(const Export *x, const OnnxGraph *g, bool *same, Er
         OnnxGraph other = onnx_graph_new(arena);
         Err code = emit_layers(x, &other, at, err);
         *same = code == OK && onnx_graph_equal(g, &other);
+        onnx_graph_free(&other);
         arena_free(arena);
         TRY(code);
     }
@@ -315,17 +337,23 @@ static Err write_model(const char *path, const Onnx__ModelProto *model, Arena *a
     return code;
 }
 
+static Err write_graph(const Export *x, OnnxGraph *g, Error *err) {
+    TRY(emit_layers(x, g, 0, err));
+    bool same;
+    TRY(same_at_all_sizes(x, g, &same, err));
+    bool free_size = same && x->sizes.n > 1;
+    return write_model(x->spec->path, model_proto(x, g, free_size), g->arena, err);
+}
+
 static Err write_onnx(const ExportSpec *spec, Error *err) {
     Export x = {.spec = spec, .graph = net_graph(spec->net), .weights = net_weights(spec->net)};
     TRY(check_bytes(x.weights, err));
     find_needed(&x, spec->arena);
     TRY(choose_sizes(&x, spec->arena, err));
     OnnxGraph g = onnx_graph_new(spec->arena);
-    TRY(emit_layers(&x, &g, 0, err));
-    bool same;
-    TRY(same_at_all_sizes(&x, &g, &same, err));
-    bool free_size = same && x.sizes.n > 1;
-    return write_model(spec->path, model_proto(&x, &g, free_size), spec->arena, err);
+    Err code = write_graph(&x, &g, err);
+    onnx_graph_free(&g);
+    return code;
 }
 
 static const ExportKind *find_kind(const char *name) {
@@ -333,7 +361,9 @@ static const ExportKind *find_kind(const char *name) {
     return kind ? &kind->kind : NULL;
 }
 
-static const char *const options[] = {"onnx-unpool", NULL};
+static const char *const options[] = {"onnx-unpool", "onnx-height", "onnx-width", NULL};
+
+static const char *const engines[] = {"onnxruntime", "opencv", NULL};
 
 const ExportFormat export_onnx = {
     .name = "onnx",
@@ -342,4 +372,5 @@ const ExportFormat export_onnx = {
     .options = options,
     .kind = find_kind,
     .write = write_onnx,
+    .engines = engines,
 };

@@ -14,6 +14,23 @@ OnnxGraph onnx_graph_new(Arena *arena) {
     return (OnnxGraph){.arena = arena};
 }
 
+typedef struct OnnxBlock {
+    struct OnnxBlock *next;
+    float *values;
+} OnnxBlock;
+
+void onnx_graph_free(OnnxGraph *g) {
+    for (OnnxBlock *b = g->blocks; b; b = b->next) block_free(b->values);
+    g->blocks = NULL;
+}
+
+float *onnx_block(OnnxGraph *g, int64_t n) {
+    OnnxBlock *b = ARENA_NEW(g->arena, OnnxBlock);
+    *b = (OnnxBlock){.next = g->blocks, .values = block_alloc(sizeof(float) * (size_t)n)};
+    g->blocks = b;
+    return b->values;
+}
+
 /* One more pointer at the end of a list; *room doubles when it is full. */
 static void append(Arena *arena, void ***list, int *n, int *room, void *item) {
     if (*n == *room) {

@@ -19,9 +19,14 @@ typedef struct OnnxGraph {
     int n_nodes, n_constants, room_nodes, room_constants;
     Onnx__NodeProto **nodes;
     Onnx__TensorProto **constants;
+    struct OnnxBlock *blocks; /* of onnx_block */
 } OnnxGraph;
 
 OnnxGraph onnx_graph_new(Arena *arena);
+void onnx_graph_free(OnnxGraph *g); /* what is not in the arena */
+
+/* Room for n floats, zeros, as long as the graph: for weights in another order. NULL when it is refused. */
+float *onnx_block(OnnxGraph *g, int64_t n);
 
 /* A node `op` that makes the value `dst` from `n` others (a NULL among them: an optional input left out). Names are
  * copied. Attributes are added to what comes back. */

@@ -1,9 +1,8 @@
 /* onnx_kinds.c - the table: each layer kind as ONNX operators, and the emitters of those without windows. */
 #include "export/onnx_kinds.h"
-#include "export/knobs.h"
+#include "export/knob.h"
+#include "layers/common.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 const char *onnx_inner(const OnnxLayer *l, const char *suffix) {
@@ -15,33 +14,36 @@ const char *onnx_weight(const OnnxLayer *l, int which) {
     return onnx_floats(l->g, w->name, w->shape, w->value);
 }
 
-/* rows x columns of `from`, turned over. */
-static const float *transposed(Arena *arena, const float *from, int64_t rows, int64_t columns) {
-    float *to = arena_alloc(arena, sizeof(float) * (size_t)(rows * columns));
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
-    return to;
+bool onnx_no_memory(char phrase[LAYER_PHRASE_BYTES]) {
+    return layer_phrase(phrase, "no memory for its weights in ONNX's order");
 }
 
 /* ---- dense, LSTM ---- */
 
+/* Weights O,I as I,O. NULL: no memory. */
+static const char *transposed_weights(const OnnxLayer *l) {
+    const int64_t rows = l->weights[0].shape.dim[0], columns = l->weights[0].shape.dim[1];
+    const float *from = l->weights[0].value;
+    float *to = onnx_block(l->g, rows * columns);
+    if (!to) return NULL;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c];
+    return onnx_floats(l->g, l->weights[0].name, SHAPE(columns, rows), to);
+}
+
 /* Each step of a sequence N,T,I by itself: MatMul with weights I,O. */
-static void dense_steps(const OnnxLayer *l, bool bias) {
-    const Shape w = l->weights[0].shape;
-    const float *values = transposed(l->g->arena, l->weights[0].value, w.dim[0], w.dim[1]);
-    const char *weights = onnx_floats(l->g, l->weights[0].name, SHAPE(w.dim[1], w.dim[0]), values);
-    const char *product = bias ? onnx_inner(l, "product") : l->dst;
+static bool dense_steps(const OnnxLayer *l, bool bias, char phrase[LAYER_PHRASE_BYTES]) {
+    const char *weights = transposed_weights(l), *product = bias ? onnx_inner(l, "product") : l->dst;
+    if (!weights) return onnx_no_memory(phrase);
     ONNX_NODE(l->g, "MatMul", product, l->src[0], weights);
     if (bias) ONNX_NODE(l->g, "Add", l->dst, product, onnx_weight(l, 1));
+    return true;
 }
 
 static bool emit_dense(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
     const bool bias = knob_bool(l->node, "bias");
     const char *rows = l->src[0];
-    if (l->src_shape[0].rank == 3) {
-        dense_steps(l, bias);
-        return true;
-    }
+    if (l->src_shape[0].rank == 3) return dense_steps(l, bias, phrase);
     if (l->src_shape[0].rank > 2) {
         rows = onnx_inner(l, "rows");
         ONNX_NODE(l->g, "Flatten", rows, l->src[0]);
@@ -51,48 +53,44 @@ static bool emit_dense(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
     return true;
 }
 
-/* Ours has the gates in the order i, f, g, o, ONNX i, o, f, g: four parts of `count` floats each. */
-static float *reorder_gates(const float *from, int64_t count, float *to) {
+/* A weight of 4 gates, which are ours in the order i, f, g, o and ONNX's i, o, f, g, as shape `of`, which has room for
+ * them or more (zeros). NULL: no memory. */
+static const char *lstm_weight(const OnnxLayer *l, int which, Shape of) {
     static const int order[] = {0, 3, 1, 2};
-    for (int gate = 0; gate < 4; gate++)
-        memcpy(to + gate * count, from + order[gate] * count, sizeof(float) * (size_t)count);
-    return to;
-}
-
-static const char *lstm_weight(const OnnxLayer *l, int which) {
     const OnnxWeight *w = &l->weights[which];
-    float *to = arena_alloc(l->g->arena, sizeof(float) * (size_t)shape_size(w->shape));
-    reorder_gates(w->value, shape_size(w->shape) / 4, to);
-    return onnx_floats(l->g, w->name, SHAPE(1, w->shape.dim[0], w->shape.dim[1]), to);
+    const int64_t each = shape_size(w->shape) / 4;
+    float *to = onnx_block(l->g, shape_size(of));
+    if (!to) return NULL;
+    for (int gate = 0; gate < 4; gate++)
+        memcpy(to + gate * each, w->value + order[gate] * each, sizeof(float) * (size_t)each);
+    return onnx_floats(l->g, w->name, of, to);
 }
 
-/* ONNX has a bias for the weights and one for the recurrence; ours is their sum. */
-static const char *lstm_bias(const OnnxLayer *l, int64_t units) {
-    float *to = arena_alloc(l->g->arena, sizeof(float) * (size_t)(8 * units)); /* zeros */
-    reorder_gates(l->weights[2].value, units, to);
-    return onnx_floats(l->g, l->weights[2].name, SHAPE(1, 8 * units), to);
-}
-
-/* N,T,F to T,N,F and back: ONNX's sequences begin with the steps, and its results have an axis for the direction. */
+/* N,T,F to T,N,F and back: ONNX's sequences begin with the steps. Its results have an axis for the direction, which a
+ * Reshape takes away: Squeeze changed in opset 13, and not all runtimes know the new one. */
 static bool emit_lstm(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
     OnnxGraph *g = l->g;
     const int64_t units = knob_int(l->node, "units");
     const bool sequences = knob_bool(l->node, "sequences");
-    const char *steps = onnx_inner(l, "steps"), *states = onnx_inner(l, "states");
+    const char *steps = onnx_inner(l, "steps"), *states = onnx_inner(l, "states"), *joined = onnx_inner(l, "joined");
     onnx_set_ints(g, ONNX_NODE(g, "Transpose", steps, l->src[0]), "perm", 3, (const int64_t[]){1, 0, 2});
-    Onnx__NodeProto *lstm = ONNX_NODE(g, "LSTM", states, steps, lstm_weight(l, 0), lstm_weight(l, 1),
-                                      lstm_bias(l, units));
-    if (!sequences) onnx_result(g, lstm, onnx_inner(l, "last"));
+    const char *weights = lstm_weight(l, 0, SHAPE(1, 4 * units, l->src_shape[0].dim[2]));
+    const char *recurrent = lstm_weight(l, 1, SHAPE(1, 4 * units, units));
+    /* a bias for the weights and one for the recurrence: ours is their sum */
+    const char *bias = lstm_weight(l, 2, SHAPE(1, 8 * units));
+    if (!weights || !recurrent || !bias) return onnx_no_memory(phrase);
+    Onnx__NodeProto *lstm = ONNX_NODE(g, "LSTM", states, steps, weights, recurrent, bias);
     onnx_set_int(g, lstm, "hidden_size", units);
     onnx_set_text(g, lstm, "direction", knob_bool(l->node, "reverse") ? "reverse" : "forward");
-    const char *axis = onnx_ints(g, onnx_inner(l, "axis"), 1, (const int64_t[]){sequences ? 1 : 0});
     if (!sequences) {
-        ONNX_NODE(g, "Squeeze", l->dst, onnx_inner(l, "last"), axis);
+        const char *last = onnx_inner(l, "last");
+        onnx_result(g, lstm, last);
+        ONNX_NODE(g, "Reshape", l->dst, last, onnx_ints(g, onnx_inner(l, "shape"), 2, (const int64_t[]){-1, units}));
         return true;
     }
-    ONNX_NODE(g, "Squeeze", onnx_inner(l, "squeezed"), states, axis);
-    onnx_set_ints(g, ONNX_NODE(g, "Transpose", l->dst, onnx_inner(l, "squeezed")), "perm", 3,
-                  (const int64_t[]){1, 0, 2});
+    const int64_t shape[] = {l->dst_shape.dim[1], -1, units};
+    ONNX_NODE(g, "Reshape", joined, states, onnx_ints(g, onnx_inner(l, "shape"), 3, shape));
+    onnx_set_ints(g, ONNX_NODE(g, "Transpose", l->dst, joined), "perm", 3, (const int64_t[]){1, 0, 2});
     return true;
 }
 
@@ -167,34 +165,39 @@ static bool emit_flatten(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
 }
 
 static bool emit_reshape(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    const ParamList *shape = knob_list(l->node, "shape");
+    const ParamList *shape = knob_list(l->node, "shape", PARAM_INTS);
     int64_t axes[SHAPE_MAX_RANK] = {0}; /* 0: the batch, as it is */
     memcpy(axes + 1, shape->ints, sizeof *axes * (size_t)shape->n);
     ONNX_NODE(l->g, "Reshape", l->dst, l->src[0], onnx_ints(l->g, onnx_inner(l, "shape"), shape->n + 1, axes));
     return true;
 }
 
-static void slice(const OnnxLayer *l, int n, const int64_t *starts, const int64_t *ends, const int64_t *axes) {
-    ONNX_NODE(l->g, "Slice", l->dst, l->src[0], onnx_ints(l->g, onnx_inner(l, "starts"), n, starts),
+static void slice(const OnnxLayer *l, const char *src, int n, const int64_t *starts, const int64_t *ends,
+                  const int64_t *axes) {
+    ONNX_NODE(l->g, "Slice", l->dst, src, onnx_ints(l->g, onnx_inner(l, "starts"), n, starts),
               onnx_ints(l->g, onnx_inner(l, "ends"), n, ends), onnx_ints(l->g, onnx_inner(l, "axes"), n, axes));
 }
 
 /* The means, which lie before the log-variances. */
 static bool emit_gaussian_sample(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    slice(l, 1, (const int64_t[]){0}, (const int64_t[]){l->dst_shape.dim[1]}, (const int64_t[]){1});
+    slice(l, l->src[0], 1, (const int64_t[]){0}, (const int64_t[]){l->dst_shape.dim[1]}, (const int64_t[]){1});
     return true;
 }
 
-/* Counted from the end, so that it holds for any size. */
+/* The ends are counted from the end, so that they hold for any size. */
+void onnx_cut(const OnnxLayer *l, const char *src, const int64_t lo[2], const int64_t hi[2]) {
+    const int64_t ends[2] = {hi[0] ? -hi[0] : INT64_MAX, hi[1] ? -hi[1] : INT64_MAX};
+    slice(l, src, 2, lo, ends, (const int64_t[]){2, 3});
+}
+
 static bool emit_crop(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    const int64_t *c = knob_ints(l->node, "crop"); /* top, bottom, left, right */
-    slice(l, 2, (const int64_t[]){c[0], c[2]}, (const int64_t[]){c[1] ? -c[1] : INT64_MAX, c[3] ? -c[3] : INT64_MAX},
-          (const int64_t[]){2, 3});
+    const int64_t *c = knob_quad(l->node, "crop"); /* top, bottom, left, right */
+    onnx_cut(l, l->src[0], (const int64_t[]){c[0], c[2]}, (const int64_t[]){c[1], c[3]});
     return true;
 }
 
 static bool emit_pad(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    const int64_t *p = knob_ints(l->node, "padding"); /* top, bottom, left, right */
+    const int64_t *p = knob_quad(l->node, "padding"); /* top, bottom, left, right */
     const char *mode = knob_choice(l->node, "mode");
     const int64_t pads[8] = {0, 0, p[0], p[2], 0, 0, p[1], p[3]};
     Onnx__NodeProto *node = ONNX_NODE(l->g, "Pad", l->dst, l->src[0], onnx_ints(l->g, onnx_inner(l, "pads"), 8, pads));

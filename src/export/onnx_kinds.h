@@ -10,7 +10,7 @@
 #include "export/onnx_graph.h"
 
 /* Sizes of the input that the network is looked at with: one, or several different ones when it takes many. */
-enum { ONNX_MAX_SIZES = 3 };
+enum { ONNX_DEEPEST = 256, ONNX_MAX_SIZES = 24 };
 typedef struct OnnxSizes {
     int n;
     Shape input[ONNX_MAX_SIZES];
@@ -52,8 +52,13 @@ const OnnxKind *onnx_kind(const char *name); /* NULL: no row */
 
 /* "NAME:SUFFIX", in the arena of the graph. */
 const char *onnx_inner(const OnnxLayer *l, const char *suffix);
+/* For an emitter to return when onnx_block gives none. */
+bool onnx_no_memory(char phrase[LAYER_PHRASE_BYTES]);
 /* A weight as it is. */
 const char *onnx_weight(const OnnxLayer *l, int which);
+
+/* l->dst: `src` without so many rows and columns at the top and left, at the bottom and right; for any size. */
+void onnx_cut(const OnnxLayer *l, const char *src, const int64_t lo[2], const int64_t hi[2]);
 
 /* Windows: onnx_windows.c. */
 bool onnx_conv2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]);

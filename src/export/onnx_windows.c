@@ -1,23 +1,47 @@
 /* onnx_windows.c - convolutions, pooling and resampling in ONNX: Conv, ConvTranspose, MaxPool, AveragePool, MaxUnpool,
  * Resize. */
-#include "export/knobs.h"
+#include "export/knob.h"
 #include "export/onnx_kinds.h"
+#include "layers/window.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-/* Pads in ONNX's order: top, left, bottom, right. What is negative at the far end is left to the caller. */
+/* The window of a convolution (`kernel`) or pooling (`size`) over src, of a transposed convolution from src: with the
+ * pads that `padding` stands for there. */
+static Window window_of(const GraphNode *node, Shape src) {
+    static const int64_t dense[2] = {1, 1};
+    const Param *params = node->kind->params;
+    const int64_t *kernel = knob_pair(node, param_find(params, "kernel") ? "kernel" : "size");
+    const int64_t *stride = knob_pair(node, "stride");
+    const int64_t *dilation = param_find(params, "dilation") ? knob_pair(node, "dilation") : dense;
+    Window w = {0};
+    for (int i = 0; i < 2; i++) {
+        w.kernel[i] = kernel[i];
+        w.stride[i] = stride[i] ? stride[i] : kernel[i]; /* pooling: 0 is the window's size */
+        w.dilation[i] = dilation[i];
+    }
+    const ParamList *padding = knob_list(node, "padding", PARAM_STRINGS);
+    char unused[LAYER_PHRASE_BYTES]; /* the graph has been shaped: it fits */
+    if (param_find(params, "output_padding"))
+        window_spread(&w, padding, knob_pair(node, "output_padding"), src, unused);
+    else
+        window_slide(&w, padding, src, unused);
+    return w;
+}
+
+static void set_pads(OnnxGraph *g, Onnx__NodeProto *node, const int64_t lo[2], const int64_t hi[2]) {
+    onnx_set_ints(g, node, "pads", 4, (const int64_t[]){lo[0], lo[1], hi[0], hi[1]});
+}
+
 static void set_window(OnnxGraph *g, Onnx__NodeProto *node, const Window *w) {
-    const int64_t pads[4] = {w->pad_lo[0], w->pad_lo[1], w->pad_hi[0] > 0 ? w->pad_hi[0] : 0,
-                             w->pad_hi[1] > 0 ? w->pad_hi[1] : 0};
     onnx_set_ints(g, node, "kernel_shape", 2, w->kernel);
     onnx_set_ints(g, node, "strides", 2, w->stride);
-    onnx_set_ints(g, node, "pads", 4, pads);
+    set_pads(g, node, w->pad_lo, w->pad_hi);
 }
 
 bool onnx_conv2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    const Window w = knob_window(l->node, l->src_shape[0]);
+    const Window w = window_of(l->node, l->src_shape[0]);
     const bool bias = knob_bool(l->node, "bias");
     const char *src[] = {l->src[0], onnx_weight(l, 0), bias ? onnx_weight(l, 1) : NULL};
     Onnx__NodeProto *conv = onnx_node(l->g, "Conv", l->dst, bias ? 3 : 2, src);
@@ -27,38 +51,49 @@ bool onnx_conv2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
     return true;
 }
 
-/* Ours O, I/g, KH, KW; ONNX's I, O/g, KH, KW. */
-static const float *swap_channels(const OnnxLayer *l, int64_t groups, Shape *shape) {
+/* Ours O, I/g, KH, KW; ONNX's I, O/g, KH, KW. NULL: no memory. */
+static const char *swapped_weights(const OnnxLayer *l, int64_t groups) {
     const Shape from = l->weights[0].shape;
     const int64_t out = from.dim[0] / groups, in = from.dim[1], taps = from.dim[2] * from.dim[3];
-    float *to = arena_alloc(l->g->arena, sizeof(float) * (size_t)shape_size(from));
+    float *to = onnx_block(l->g, shape_size(from));
+    if (!to) return NULL;
     for (int64_t g = 0; g < groups; g++)
         for (int64_t o = 0; o < out; o++)
             for (int64_t i = 0; i < in; i++)
                 memcpy(to + ((g * in + i) * out + o) * taps, l->weights[0].value + ((g * out + o) * in + i) * taps,
                        sizeof(float) * (size_t)taps);
-    *shape = SHAPE(in * groups, out, from.dim[2], from.dim[3]);
-    return to;
+    return onnx_floats(l->g, l->weights[0].name, SHAPE(in * groups, out, from.dim[2], from.dim[3]), to);
 }
 
+/* Not all runtimes know pads that differ between the ends of an axis: what is cut off less at the far end is output
+ * padding, what is cut off more a slice. */
 bool onnx_conv_transpose2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    const Window w = knob_window(l->node, l->src_shape[0]);
+    const Window w = window_of(l->node, l->src_shape[0]);
     const int64_t groups = knob_int(l->node, "groups");
     const bool bias = knob_bool(l->node, "bias");
-    Shape shape;
-    const float *values = swap_channels(l, groups, &shape);
-    const char *weights = onnx_floats(l->g, l->weights[0].name, shape, values);
+    int64_t added[2], cut[2];
+    for (int i = 0; i < 2; i++) {
+        const int64_t more = w.pad_hi[i] - w.pad_lo[i];
+        added[i] = more < 0 ? -more : 0;
+        cut[i] = more > 0 ? more : 0;
+    }
+    const bool cuts = cut[0] || cut[1];
+    const char *dst = cuts ? onnx_inner(l, "uncut") : l->dst;
+    const char *weights = swapped_weights(l, groups);
+    if (!weights) return onnx_no_memory(phrase);
     const char *src[] = {l->src[0], weights, bias ? onnx_weight(l, 1) : NULL};
-    Onnx__NodeProto *node = onnx_node(l->g, "ConvTranspose", l->dst, bias ? 3 : 2, src);
-    set_window(l->g, node, &w);
-    const int64_t added[2] = {w.pad_hi[0] < 0 ? -w.pad_hi[0] : 0, w.pad_hi[1] < 0 ? -w.pad_hi[1] : 0};
+    Onnx__NodeProto *node = onnx_node(l->g, "ConvTranspose", dst, bias ? 3 : 2, src);
+    onnx_set_ints(l->g, node, "kernel_shape", 2, w.kernel);
+    onnx_set_ints(l->g, node, "strides", 2, w.stride);
+    set_pads(l->g, node, w.pad_lo, w.pad_lo);
     if (added[0] || added[1]) onnx_set_ints(l->g, node, "output_padding", 2, added);
     onnx_set_int(l->g, node, "group", groups);
+    if (cuts) onnx_cut(l, dst, (const int64_t[]){0, 0}, cut);
     return true;
 }
 
 bool onnx_maxpool2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    const Window w = knob_window(l->node, l->src_shape[0]);
+    const Window w = window_of(l->node, l->src_shape[0]);
     Onnx__NodeProto *pool = ONNX_NODE(l->g, "MaxPool", l->dst, l->src[0]);
     set_window(l->g, pool, &w);
     if (l->keeps_indices) onnx_result(l->g, pool, arena_printf(l->g->arena, ONNX_INDICES, l->dst));
@@ -66,7 +101,7 @@ bool onnx_maxpool2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
 }
 
 bool onnx_avgpool2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
-    const Window w = knob_window(l->node, l->src_shape[0]);
+    const Window w = window_of(l->node, l->src_shape[0]);
     Onnx__NodeProto *pool = ONNX_NODE(l->g, "AveragePool", l->dst, l->src[0]);
     set_window(l->g, pool, &w);
     onnx_set_int(l->g, pool, "count_include_pad", knob_bool(l->node, "count_include_pad"));
@@ -83,7 +118,7 @@ static Shape value_shape(const OnnxLayer *l, int size, int node) {
 static bool size_follows(const OnnxLayer *l, const GraphNode *pool) {
     for (int s = 0; s < l->sizes->n; s++) {
         const Shape large = value_shape(l, s, pool->src[0]), small = value_shape(l, s, l->node->partner);
-        const Window w = knob_window(pool, large);
+        const Window w = window_of(pool, large);
         for (int i = 0; i < 2; i++)
             if ((small.dim[2 + i] - 1) * w.stride[i] + w.kernel[i] - w.pad_lo[i] - w.pad_hi[i] != large.dim[2 + i])
                 return false;
@@ -92,12 +127,15 @@ static bool size_follows(const OnnxLayer *l, const GraphNode *pool) {
 }
 
 static void emit_max_unpool(const OnnxLayer *l, const GraphNode *pool, const char *indices) {
-    const Window w = knob_window(pool, value_shape(l, l->at, pool->src[0]));
+    const Window w = window_of(pool, value_shape(l, l->at, pool->src[0]));
     const bool follows = size_follows(l, pool);
     const char *shape = follows ? NULL : onnx_inner(l, "shape");
     if (!follows) ONNX_NODE(l->g, "Shape", shape, l->pool_src);
     const char *src[] = {l->src[0], indices, shape};
-    set_window(l->g, onnx_node(l->g, "MaxUnpool", l->dst, follows ? 2 : 3, src), &w);
+    Onnx__NodeProto *node = onnx_node(l->g, "MaxUnpool", l->dst, follows ? 2 : 3, src);
+    onnx_set_ints(l->g, node, "kernel_shape", 2, w.kernel);
+    onnx_set_ints(l->g, node, "strides", 2, w.stride);
+    if (w.pad_lo[0] || w.pad_lo[1] || w.pad_hi[0] || w.pad_hi[1]) set_pads(l->g, node, w.pad_lo, w.pad_hi);
 }
 
 /* Zeros for all of N x C x H x W in a row, the values put to their places, and the shape given back. */
@@ -119,7 +157,9 @@ static void emit_scatter(const OnnxLayer *l, const char *indices) {
 
 bool onnx_max_unpool2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
     const GraphNode *pool = &l->graph->nodes[l->node->partner];
-    const Window w = knob_window(pool, value_shape(l, l->at, pool->src[0]));
+    if (strcmp(pool->kind->name, "maxpool2d") != 0)
+        return layer_phrase(phrase, "'%s' keeps no indices to unpool by: it must be a maxpool2d", pool->name);
+    const Window w = window_of(pool, value_shape(l, l->at, pool->src[0]));
     if (w.stride[0] < w.kernel[0] || w.stride[1] < w.kernel[1])
         return layer_phrase(phrase,
                             "the windows of '%s' overlap, and ONNX does not say which value a place gets that was "
@@ -135,10 +175,10 @@ bool onnx_max_unpool2d(const OnnxLayer *l, char phrase[LAYER_PHRASE_BYTES]) {
 
 /* ---- resampling ---- */
 
-/* A factor of which floor(src * factor), in 32-bit floats, is dst: how ONNX finds the size. */
+/* A factor of which floor(src * factor) is dst: how ONNX finds the size. */
 static float factor(int64_t src, int64_t dst) {
     float f = (float)dst / (float)src;
-    while (floorf((float)src * f) < (float)dst) f = nextafterf(f, INFINITY);
+    while ((double)src * (double)f < (double)dst) f = nextafterf(f, INFINITY);
     return f;
 }
 
