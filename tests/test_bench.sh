@@ -62,11 +62,13 @@ grep -qE '"(step_ms|bare_ms|peak_rss_mb|ms)"' out && fail "--counts-only gives t
 run 0 bench "$configs/unet.yaml" "${small[@]}" --no-bare --seconds 0 --json
 json_has step_ms steps
 grep -q '"bare_ms"' out && fail "--no-bare gives bare_ms"
-run 0 bench "$configs/unet.yaml" "${small[@]}" --infer --steps 3 --json
+run 0 bench "$configs/unet.yaml" "${small[@]}" --infer --steps 3 --json --trace trace.json
 json_is mode inference
 json_is steps 3
 holds "($(value gflop) * 1e9 - $((forward + others))) ^ 2 < 1"
 grep -q '"kind":"optimizer"' out && fail "inference has an optimizer"
+grep -q '"name":"optimizer"' trace.json && fail "the trace of inference has an optimizer"
+grep -q '"cat":"convolution"' trace.json || fail "the trace of inference has no convolution"
 run 0 bench "$configs/conv.yaml" --set data.train.n=3 --set train.batch_size=4 --steps 1 --json # fewer samples than a batch
 json_is batch_size 3
 run 0 bench "$configs/conv.yaml" --set data.train.n=8 --set train.batch_size=4 --seconds 0

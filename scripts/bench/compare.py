@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -403,6 +404,7 @@ def main():
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:args.threads])  # for libraries with threads of their own
     os.makedirs(os.path.dirname(args.out) or ".", exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that peers and sandglass end too
     args.load = os.getloadavg()[0]
     if args.load > BUSY:
         tell(f"the machine is busy (load {args.load:.1f}): the figures will be no good")

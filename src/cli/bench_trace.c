@@ -44,6 +44,13 @@ static void write_lane(Json *j, int lane, const char *name) {
     json_close(j);
 }
 
+/* Inference waits for nothing and has no optimizer. */
+static bool has_kind(const Bench *bench, const char *name) {
+    for (int i = 0; i < bench->n_kinds; i++)
+        if (strcmp(bench->kinds[i].name, name) == 0) return true;
+    return false;
+}
+
 /* One timed step: itself, what is outside of the program, and the program's steps. */
 static void write_row(Json *j, const Bench *bench, const double *row, double origin, Arena *arena) {
     const int n = bench->n_steps;
@@ -56,7 +63,7 @@ static void write_row(Json *j, const Bench *bench, const double *row, double ori
     for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
         Event e = around[i];
         e.lane = LANE_PROGRAM;
-        if (e.end > e.begin) write_event(j, &e, origin);
+        if (has_kind(bench, e.name)) write_event(j, &e, origin);
     }
     for (int i = 0; i < n; i++) {
         const StepInfo *info = &bench->steps[i].info;
