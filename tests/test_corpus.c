@@ -17,6 +17,10 @@
 #include "fuzz_class_names.c"
 #undef LLVMFuzzerTestOneInput
 
+#define LLVMFuzzerTestOneInput fuzz_keras
+#include "fuzz_keras.c"
+#undef LLVMFuzzerTestOneInput
+
 #include "data_files.h"
 #include "seed.h"
 
@@ -125,7 +129,7 @@ static void test_idx(void **state) {
 }
 
 /* A part of a file that is changed, each round anew. */
-static void feed_changed_part(const uint8_t *file, size_t n, size_t from, size_t bytes) {
+static void feed_changed_part(const uint8_t *file, size_t n, size_t from, size_t bytes, Target target) {
     for (int round = 0; round < n_rounds; round++) {
         uint8_t *changed = malloc(n);
         memcpy(changed, file, n);
@@ -133,7 +137,7 @@ static void feed_changed_part(const uint8_t *file, size_t n, size_t from, size_t
             uint8_t *at = changed + from + (size_t)rng_below(&rng, (int64_t)bytes);
             *at = rng_below(&rng, 2) ? (uint8_t)rng_u32(&rng) : *at ^ 0x80;
         }
-        fuzz_h5(changed, n);
+        target(changed, n);
         free(changed);
     }
 }
@@ -144,10 +148,10 @@ static void feed_packed(const char *path, const void *values, size_t value_bytes
     enum { TRAILER_BYTES = 24 };
     size_t n;
     uint8_t *file = read_bytes(path, &n);
-    feed_changed_part(file, n, 0, n - TRAILER_BYTES);
+    feed_changed_part(file, n, 0, n - TRAILER_BYTES, fuzz_h5);
     const uint8_t *at = memmem(file, n, values, value_bytes);
     assert_non_null(at);
-    feed_changed_part(file, n - TRAILER_BYTES, (size_t)(at - file), value_bytes);
+    feed_changed_part(file, n - TRAILER_BYTES, (size_t)(at - file), value_bytes, fuzz_h5);
     free(file);
 }
 
@@ -163,6 +167,32 @@ static void test_h5(void **state) {
     n_rounds = rounds;
     feed_packed(TESTS_DIR "/corpus/h5/mixed.h5", sizes, sizeof sizes);
     feed_packed(TESTS_DIR "/corpus/h5/mixed.h5", offsets, sizeof offsets);
+}
+
+/* Of Keras' files what HDF5 does not look at: the architecture's JSON. */
+static void test_keras(void **state) {
+    static const char *const names[] = {"classifier", "dense_corners", "residual", "residual2",
+                                        "sequence",   "transposed",    "vectors"};
+    int rounds = n_rounds;
+    n_rounds = 0; /* as they are */
+    n_files = 0;
+    feed_folder(TESTS_DIR "/golden/keras", fuzz_keras);
+    feed_folder(TESTS_DIR "/corpus/h5", fuzz_keras);
+    n_rounds = rounds;
+    assert_true(n_files > 7);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        static const char start[] = "{\"class_name\"";
+        char path[1024];
+        snprintf(path, sizeof path, "%s/golden/keras/%s.h5", TESTS_DIR, names[i]);
+        size_t n;
+        uint8_t *file = read_bytes(path, &n);
+        const uint8_t *at = memmem(file, n, start, sizeof start - 1);
+        assert_non_null(at);
+        const uint8_t *end = memmem(at, n - (size_t)(at - file), "}}", 3); /* with the zero behind it */
+        size_t from = (size_t)(at - file), bytes = end ? (size_t)(end - at) : 1000;
+        feed_changed_part(file, n, from, bytes < n - from ? bytes : n - from, fuzz_keras);
+        free(file);
+    }
 }
 
 static void test_yaml(void **state) {
@@ -184,7 +214,7 @@ int main(void) {
     n_rounds = rounds != NULL ? atoi(rounds) : 200;
     rng = rng_stream(test_seed(), RNG_TEST, 9, 9);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_images), cmocka_unit_test(test_idx),
-                                       cmocka_unit_test(test_h5), cmocka_unit_test(test_yaml),
-                                       cmocka_unit_test(test_class_names)};
+                                       cmocka_unit_test(test_h5),     cmocka_unit_test(test_keras),
+                                       cmocka_unit_test(test_yaml),   cmocka_unit_test(test_class_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

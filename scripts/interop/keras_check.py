@@ -247,6 +247,13 @@ def randomize(model, rng):
             v.assign(value + (rng.uniform(0.1, 0.5, value.shape) if positive else rng.normal(0, 0.1, value.shape)))
 
 
+def random_input(model, rng):
+    """A picture of bytes; where the model takes no picture, of small numbers."""
+    shape = model.input_shape[1:]
+    picture = shape if len(shape) == 3 else (*shape, 1) if len(shape) == 2 else (8, 8, 1)
+    return rng.integers(0, 256 if len(shape) == 3 else 4, picture, dtype=np.uint8)
+
+
 def check_imports(arguments, sandglass, rng):
     worst = 0
     for name, make in MODELS.items():
@@ -259,10 +266,7 @@ def check_imports(arguments, sandglass, rng):
         shape = model.input_shape[1:]
         size = ["--height", "8", "--width", "8"] if len(shape) == 1 else []
         run(arguments.program, "import", path, "--out", f"{path}.imported.h5", *size)
-        image = rng.integers(0, 256, shape if len(shape) == 3 else (*shape, 1) if len(shape) == 2 else (8, 8, 1),
-                             dtype=np.uint8)
-        if len(shape) < 3:  # no pixels: small numbers
-            image = image % 4
+        image = random_input(model, rng)
         ours, _ = sandglass.apply(f"{path}.imported.h5", image)
         theirs = channels_first(model.predict(image.reshape(1, *shape).astype("float32"), verbose=0))
         got = difference(ours.reshape(theirs.shape), theirs)

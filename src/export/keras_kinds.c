@@ -241,6 +241,21 @@ static int pad_with_least(KerasModel *m, int layer, int64_t channels, const int6
     return keras_merge(m, "Add", "padded", keras_pad(m, layer, pads), inside);
 }
 
+/* Whether a node's values are never below 0, so that zeros around them win nowhere that matters: a window always holds
+ * some of its own. */
+static bool never_negative(const Graph *graph, int i) {
+    static const char *const passing[] = {"maxpool2d", "avgpool2d", "dropout", "dropout2d", "crop"};
+    if (i < 0) return false;
+    const GraphNode *n = &graph->nodes[i];
+    if (strcmp(n->kind->name, "activation") == 0) {
+        const char *kind = knob_choice(n, "kind");
+        return strcmp(kind, "relu") == 0 || strcmp(kind, "sigmoid") == 0 || strcmp(kind, "softmax") == 0;
+    }
+    for (size_t k = 0; k < sizeof passing / sizeof *passing; k++)
+        if (strcmp(n->kind->name, passing[k]) == 0) return never_negative(graph, n->src[0]);
+    return false;
+}
+
 int keras_emit_maxpool(KerasModel *m, int node, int layer, const char *what) {
     const GraphNode *n = &m->graph->nodes[node];
     Shape src = keras_src_shape(m, node, 0);
@@ -248,8 +263,10 @@ int keras_emit_maxpool(KerasModel *m, int node, int layer, const char *what) {
     bool same = pads_same(knob_list(n, "padding", PARAM_STRINGS), &w);
     int64_t pads[4];
     quad_of(&w, pads);
-    if (!same && (pads[TOP] || pads[BOTTOM] || pads[LEFT] || pads[RIGHT]))
-        layer = pad_with_least(m, layer, src.dim[1], pads);
+    bool padded = pads[TOP] || pads[BOTTOM] || pads[LEFT] || pads[RIGHT];
+    if (!same && padded)
+        layer = never_negative(m->graph, n->src[0]) ? keras_pad(m, layer, pads)
+                                                    : pad_with_least(m, layer, src.dim[1], pads);
     pool_options(keras_layer(m, "MaxPooling2D", what, 1, &layer), &w, same);
     return keras_last(m);
 }

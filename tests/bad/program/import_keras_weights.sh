@@ -1,0 +1,1 @@
+"$SANDGLASS" import keras_only.weights.h5 --out out.h5
