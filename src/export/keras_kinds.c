@@ -6,6 +6,7 @@
  */
 #include "export/keras_kinds.h"
 
+#include "export/keras_order.h"
 #include "export/knob.h"
 #include "layers/window.h"
 
@@ -103,7 +104,8 @@ static void add_bias(KerasModel *m, KerasLayer *l) {
 static void add_matrix(KerasModel *m, KerasLayer *l, const char *name, int slot) {
     Shape shape;
     const float *values = keras_values(m, m->node, slot, &shape);
-    keras_weight(l, name, 2, (int64_t[]){shape.dim[1], shape.dim[0]}, keras_permuted(m, values, shape, (int[]){1, 0}));
+    keras_weight(l, name, 2, (int64_t[]){shape.dim[1], shape.dim[0]},
+                 keras_permuted(m->arena, values, shape, (int[]){1, 0}));
 }
 
 static int emit_dense(KerasModel *m, const int *src, char phrase[KERAS_PHRASE_BYTES]) {
@@ -135,7 +137,7 @@ static int emit_conv2d(KerasModel *m, const int *src, char phrase[KERAS_PHRASE_B
     Shape s; /* O,I,H,W to H,W,I,O */
     const float *values = keras_values(m, m->node, 0, &s);
     keras_weight(l, "kernel", 4, (int64_t[]){s.dim[2], s.dim[3], s.dim[1], s.dim[0]},
-                 keras_permuted(m, values, s, (int[]){2, 3, 1, 0}));
+                 keras_permuted(m->arena, values, s, (int[]){2, 3, 1, 0}));
     add_bias(m, l);
     return keras_last(m);
 }

@@ -1,5 +1,6 @@
 /* keras_model.c - a Keras model that is being made. See keras_model.h. */
 #include "export/keras_model.h"
+#include "export/keras_order.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -79,28 +80,7 @@ const float *keras_values(const KerasModel *m, int node, int slot, Shape *shape)
     return NULL;
 }
 
-const float *keras_permuted(const KerasModel *m, const float *from, Shape shape, const int *order) {
-    int64_t stride[SHAPE_MAX_RANK], at[SHAPE_MAX_RANK] = {0}, n = shape_size(shape), step = 1;
-    for (int i = shape.rank - 1; i >= 0; i--) {
-        stride[i] = step;
-        step *= shape.dim[i];
-    }
-    float *to = ARENA_ARRAY(m->arena, float, n);
-    for (int64_t k = 0; k < n; k++) {
-        int64_t place = 0;
-        for (int i = 0; i < shape.rank; i++) place += at[i] * stride[order[i]];
-        to[k] = from[place];
-        for (int i = shape.rank - 1; i >= 0 && ++at[i] == shape.dim[order[i]]; i--) at[i] = 0;
-    }
-    return to;
-}
-
 /* ---- what emitters share ---- */
-
-/* Whether the order of the axes shows: of one channel, or one pixel, it does not. */
-static bool order_shows(Shape ours) {
-    return ours.rank == 4 && ours.dim[1] > 1 && ours.dim[2] * ours.dim[3] > 1;
-}
 
 static int permute(KerasModel *m, const char *what, int layer, const int64_t order[3]) {
     keras_ints(keras_layer(m, "Permute", what, 1, &layer), "dims", 3, order);
@@ -108,7 +88,7 @@ static int permute(KerasModel *m, const char *what, int layer, const int64_t ord
 }
 
 static int channels_first(KerasModel *m, int layer, Shape ours) {
-    return order_shows(ours) ? permute(m, "chw", layer, (int64_t[]){3, 1, 2}) : layer;
+    return keras_order_shows(ours) ? permute(m, "chw", layer, (int64_t[]){3, 1, 2}) : layer;
 }
 
 int keras_rows(KerasModel *m, int layer, Shape ours) {
@@ -121,7 +101,7 @@ int keras_rows(KerasModel *m, int layer, Shape ours) {
 int keras_reshape(KerasModel *m, int layer, Shape from, Shape to) {
     if (shape_equal(from, to)) return layer;
     layer = channels_first(m, layer, from);
-    bool shows = order_shows(to);
+    bool shows = keras_order_shows(to);
     int64_t axes[SHAPE_MAX_RANK];
     for (int i = 1; i < to.rank; i++) axes[i - 1] = to.dim[i];
     if (to.rank == 4 && !shows) {

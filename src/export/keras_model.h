@@ -54,8 +54,6 @@ void keras_weight(KerasLayer *layer, const char *name, int rank, const int64_t *
 
 /* Values of a node's weight in our order and its shape; slot: which declaration of its kind. NULL: it has none. */
 const float *keras_values(const KerasModel *m, int node, int slot, Shape *shape);
-/* The same values with the axes in another order: axis i of the result is axis order[i] of `from`. */
-const float *keras_permuted(const KerasModel *m, const float *from, Shape shape, const int *order);
 
 /* ---- what emitters share; all return the number of the layer with the result ---- */
 
