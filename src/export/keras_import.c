@@ -190,8 +190,7 @@ static Err convert_layers(Importer *im, Shape *input) {
     im->values = ARENA_ARRAY(im->arena, KerasValue, file->n);
     name_layers(im);
     bool found = false;
-    Err result = OK;
-    for (int e = 0; e < file->n && !err_is_full(im->err); e++) {
+    for (int e = 0; e < file->n; e++) {
         bool is_input = strcmp(file->entries[e].class_name, "InputLayer") == 0;
         if (is_input && found) return import_fail(im, e, "is a second input: models with one can be read");
         if (!is_input && !found)
@@ -200,7 +199,7 @@ static Err convert_layers(Importer *im, Shape *input) {
         found |= is_input;
         TRY(is_input ? read_input(im, e, input) : import_entry(im, e));
     }
-    return result;
+    return OK;
 }
 
 /* ---- the config ---- */

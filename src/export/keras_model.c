@@ -16,10 +16,15 @@ static bool name_taken(const KerasModel *m, const char *name) {
 }
 
 /* Keras 3 takes no '/', TensorFlow wants a letter or digit in front. */
-static const char *layer_name(const KerasModel *m, const char *wanted) {
-    char *base = arena_printf(m->arena, "%s%s", isalnum((unsigned char)wanted[0]) ? "" : "layer", wanted);
-    for (char *c = base; *c; c++)
+static const char *valid_name(const KerasModel *m, const char *wanted) {
+    char *name = arena_printf(m->arena, "%s%s", isalnum((unsigned char)wanted[0]) ? "" : "layer", wanted);
+    for (char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '.' && *c != '-') *c = '_';
+    return name;
+}
+
+static const char *unique_name(const KerasModel *m, const char *wanted) {
+    const char *base = valid_name(m, wanted);
     const char *name = base;
     for (int k = 2; name_taken(m, name); k++) name = arena_printf(m->arena, "%s_%d", base, k);
     return name;
@@ -34,7 +39,7 @@ KerasLayer *keras_layer(KerasModel *m, const char *class_name, const char *what,
     }
     KerasLayer *layer = m->layers[m->n] = ARENA_NEW(m->arena, KerasLayer);
     const char *node = m->node >= 0 ? m->graph->nodes[m->node].name : "input";
-    layer->name = layer_name(m, *what ? arena_printf(m->arena, "%s_%s", node, what) : node);
+    layer->name = unique_name(m, *what ? arena_printf(m->arena, "%s_%s", node, what) : node);
     layer->class_name = class_name;
     layer->n_src = n_src;
     for (int k = 0; k < n_src; k++) layer->src[k] = src[k];
@@ -221,7 +226,7 @@ const char *keras_config(KerasModel *m, const char *name, int n_results, const i
     json_open_object(&j, NULL);
     json_string(&j, "class_name", "Functional");
     json_open_object(&j, "config");
-    json_string(&j, "name", name);
+    json_string(&j, "name", valid_name(m, name));
     json_open_array(&j, "layers");
     for (int i = 0; i < m->n; i++) layer_entry(&j, m, m->layers[i]);
     json_close(&j);

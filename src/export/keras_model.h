@@ -73,7 +73,7 @@ int keras_ones(KerasModel *m, int layer, int64_t channels);
  * the results, the farthest first, then by visit from the results on. Layers that no result needs are dropped.
  * Numbers of layers (also results) become others. */
 void keras_sort(KerasModel *m, int n_results, int *results);
-/* "model_config". */
+/* "model_config"; the name is made one that Keras takes. */
 const char *keras_config(KerasModel *m, const char *name, int n_results, const int *results);
 
 #endif
