@@ -18,7 +18,7 @@
 #include "export/knob.h"
 #include "layers/window.h"
 
-#include <string.h>
+#include <stdio.h>
 
 /* Where the windows lie. */
 typedef struct Cover {
@@ -94,8 +94,8 @@ int keras_emit_unpool(KerasModel *m, const int *src, char phrase[KERAS_PHRASE_BY
     Shape shape = keras_src_shape(m, pool, 0);
     Cover c;
     if (!cover_of(&c, &m->graph->nodes[pool], shape)) {
-        strcpy(phrase,
-               "Keras has no unpooling, and one of its core layers only where the pool's windows do not overlap");
+        snprintf(phrase, KERAS_PHRASE_BYTES,
+                 "Keras has no unpooling, and one of its core layers only where the pool's windows do not overlap");
         return -1;
     }
     int pooled = m->of_node[pool];
