@@ -53,6 +53,7 @@ static void segment(const sg_model *model, sg_picture picture, uint8_t *mask) {
     options.height = picture.height;
     result.classes = mask;
     check(sg_session_open(&session, model, &options, &error), &error);
+    fprintf(stderr, "session: %.1f MB\n", (double)sg_session_memory(session) / 1e6);
     check(sg_session_run(session, 1, &picture, &result, &error), &error);
     picture.channels = 1;
     if (sg_session_run(session, 1, &picture, &result, &error) != SG_ERROR_ARGUMENT) exit(3);
