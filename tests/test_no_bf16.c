@@ -1,6 +1,6 @@
-/* test_no_bf16.c - precision bf16 on a processor without it: one clear refusal. oneDNN is told to know no brain floats,
- * which it can be told only before it starts, so this has a program of its own. */
-#include "engine/engine.h"
+/* test_no_bf16.c - precision bf16 on a processor without it: one clear refusal, and auto is f32. oneDNN is told to know
+ * no brain floats, which it can be told only before it starts, so this has a program of its own. */
+#include "train/precision.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,9 +23,18 @@ static void test_refusal(void **state) {
     engine_free(engine);
 }
 
+static void test_auto(void **state) {
+    Engine *engine = NULL;
+    assert_int_equal(engine_new(&engine, 1, NULL), OK);
+    assert_false(precision_is_bf16(&(TrainConfig){.precision = PRECISION_AUTO}, engine));
+    assert_false(precision_is_bf16(&(TrainConfig){.precision = PRECISION_F32}, engine));
+    assert_true(precision_is_bf16(&(TrainConfig){.precision = PRECISION_BF16}, engine));
+    engine_free(engine);
+}
+
 int main(void) {
     setenv("DNNL_MAX_CPU_ISA", "AVX2", 1);
     setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1); /* the name in 3.x */
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refusal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_refusal), cmocka_unit_test(test_auto)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "train/best.h"
+#include "train/precision.h"
 #include "train/pretrain.h"
 
 #include <string.h>
@@ -122,7 +123,7 @@ Err setup_program(Setup *s, bool training, int threads, Error *err) {
                         .graph = s->graph,
                         .weights = s->weights,
                         .training = training,
-                        .bf16 = training && s->experiment.train.precision == PRECISION_BF16,
+                        .bf16 = training && precision_is_bf16(&s->experiment.train, s->engine),
                         .input = s->input,
                         .n_losses = s->losses.n,
                         .losses = s->losses.terms};

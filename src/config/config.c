@@ -8,7 +8,7 @@ const char *const task_names[] = {"reconstruction", "segmentation", "classificat
 
 #define ANY_COUNT 1e15
 
-static const char *const precision_names[] = {"f32", "bf16", NULL};
+static const char *const precision_names[] = {"f32", "bf16", "auto", NULL};
 
 #define ROW(field) offsetof(TrainConfig, field)
 const Param train_params[] = {
@@ -16,7 +16,9 @@ const Param train_params[] = {
     {"batch_size", PARAM_INT, ROW(batch_size), "32", 1, 65536, NULL, "samples per step"},
     {"lr", PARAM_FLOAT, ROW(lr), "0.001", 0, 1e6, NULL, "learning rate, before the schedule's factor"},
     {"precision", PARAM_CHOICE, ROW(precision), "f32", 0, 0, precision_names,
-     "of convolutions and what lies between them in training; bf16 is about twice as fast on processors that have it; "
+     "of convolutions and what lies between them in training; bf16 is faster on processors that have it, and refused "
+     "on others; auto: "
+     "bf16 where the processor has it, else f32; "
      "weights, losses and statistics stay in 32 bits, and so does everything in inference"},
     {"seed", PARAM_INT, ROW(seed), "1", 0, 9e18, NULL, "of everything random in the run"},
     {"max_seconds", PARAM_FLOAT, ROW(max_seconds), "0", 0, ANY_COUNT, NULL,

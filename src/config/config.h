@@ -19,7 +19,7 @@ typedef enum Task {
 extern const char *const task_names[]; /* NULL-terminated, index is Task */
 
 /* What training computes in; weights, losses and statistics are of 32 bits in any case. */
-enum { PRECISION_F32, PRECISION_BF16 };
+enum { PRECISION_F32, PRECISION_BF16, PRECISION_AUTO };
 
 /* The `train:` section. */
 typedef struct TrainConfig {

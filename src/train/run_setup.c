@@ -1,5 +1,6 @@
 /* run_setup.c - a training run from its config: data, network, programs, the run directory it begins or goes on in, and
  * its checkpoints. */
+#include "train/precision.h"
 #include "train/resume.h"
 #include "train/run.h"
 
@@ -126,7 +127,7 @@ static Err compile_for(Run *run, int64_t n, const int64_t shape[4], Program **ou
                         .graph = run->graph,
                         .weights = run->weights,
                         .training = true,
-                        .bf16 = run->train->precision == PRECISION_BF16,
+                        .bf16 = precision_is_bf16(run->train, run->engine),
                         .n_losses = run->losses.n,
                         .losses = run->losses.terms};
     TRY(net_input_shape(run->graph, n, shape[1], shape[2], shape[3], &spec.input, err));
