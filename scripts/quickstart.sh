@@ -15,7 +15,7 @@ sandglass=build/sandglass
 echo
 echo "== training on generated scenes"
 rm -rf "$run"
-"$sandglass" train configs/shapes/unet.yaml --run "$run" --set data.train.n=2048 --set train.max_seconds=110
+"$sandglass" train configs/shapes/unet.yaml --run "$run" --set data.train.n=6144 --set train.max_seconds=110
 
 echo
 echo "== scores on scenes it has not seen"
