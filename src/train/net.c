@@ -53,6 +53,7 @@ Err net_session(Net **out, const Net *of, int threads, Error *err) {
     net->stride = of->stride;
     net->folded = of->folded;
     net->bf16 = of->bf16;
+    net->ranges = of->ranges;
     Err code = engine_new(&net->parts.engine, threads, err);
     net->own_engine = true;
     if (code == OK)
@@ -348,7 +349,10 @@ Err net_compile(Net *net, CompileSpec spec, Program **out, Error *err) {
     spec.engine = net->parts.engine;
     spec.graph = net->parts.graph;
     spec.weights = net->parts.weights;
-    if (!spec.training) spec.bf16 = net->bf16;
+    if (!spec.training) {
+        spec.bf16 = net->bf16;
+        spec.ranges = net->ranges;
+    }
     return compile_program(out, &spec, err);
 }
 
