@@ -1,5 +1,6 @@
 /* test_verify.c - export/verify.h: a file that is what the network is, one that is not, and engines of other projects,
  * played by a shell script in Python's place; io/npy.h, through which these get their numbers. */
+#include "export/calibrate.h"
 #include "export/verify.h"
 #include "io/npy.h"
 #include "scratch.h"
@@ -37,16 +38,20 @@ typedef struct Fixture {
     int n_rows;
 } Fixture;
 
-static Fixture open_run(Scratch *s) {
+static Fixture open_config(Scratch *s, const char *text) {
     Fixture f = {0};
     TrainResult result;
     Checkpoint *c;
-    CHECK(train(s, &(Call){.config = config, .run = "run"}, &result));
+    CHECK(train(s, &(Call){.config = text, .run = "run"}, &result));
     CHECK(checkpoint_open(&c, scratch_path(s, "run"), false, NULL, s->arena, &s->err));
     CHECK(net_open(&f.net, c, 0, NULL, 1, &s->err));
     checkpoint_close(c);
     CHECK(verify_input_random(&f.input, f.net, 0, &s->err));
     return f;
+}
+
+static Fixture open_run(Scratch *s) {
+    return open_config(s, config);
 }
 
 static void release(Fixture *f) {
@@ -125,6 +130,28 @@ static void test_other_weights(void **state) {
     release(&f);
 }
 
+/* ---- ranges for 8 bits ---- */
+
+/* A value that is not a number is told of; what is larger than it in no comparison is not taken for the largest. */
+static void test_calibration_of_nan(void **state) {
+    static const char two_layers[] = "task: segmentation\n"
+                                     "data: {kind: shapes, size: [16, 24], fit: crop, train: {n: 4}, val: {n: 4}}\n"
+                                     "train: {epochs: 1, batch_size: 2, sample_every: 0}\n"
+                                     "model: {layers: [{conv2d: {filters: 8, padding: same}}, "
+                                     "{conv2d: {filters: \"${classes}\", kernel: 1}}]}\n";
+    Scratch *s = *state;
+    Fixture f = open_config(s, two_layers);
+    Weights *weights = (Weights *)net_weights(f.net); /* a test may */
+    ExportSpec spec = {.net = f.net, .n_inputs = 1, .inputs = &f.input, .arena = s->arena};
+    const NodeRange *ranges;
+    CHECK(calibrate(&ranges, &spec, net_graph(f.net), &s->err));
+    assert_true(ranges[0].largest > 0 && ranges[1].largest == 0);
+    weights->value[weights_find(weights, "conv2d1/bias")->offset] = NAN;
+    assert_int_equal(calibrate(&ranges, &spec, net_graph(f.net), &s->err), ERR_DATA);
+    assert_string_equal(scratch_words(s), "error: calibration: layer 'conv2d1' gives values that are not finite\n");
+    release(&f);
+}
+
 /* ---- engines in Python's place ---- */
 
 /* Its arguments are those of Python: run_exported.py FORMAT MODEL FOLDER ENGINE. */
@@ -140,8 +167,9 @@ static void set_python(Scratch *s, const char *body) {
 static const char *const two[] = {"one", "two", NULL};
 static const ExportFormat foreign = {.name = "foreign", .engines = two};
 
-/* The network's own outputs, where the script finds them; `off` is added to the first value of the first. */
-static void write_outputs(Scratch *s, Fixture *f, float off) {
+/* The network's own outputs, where the script finds them; `off` is added to n values of the first, from `at` on.
+ */
+static void write_outputs(Scratch *s, Fixture *f, int64_t at, int64_t n, float off) {
     Program *program;
     CHECK(net_program(f->net, f->input.shape, false, &program, &s->err));
     program_bind(program, "input", f->input.normalized);
@@ -151,7 +179,7 @@ static void write_outputs(Scratch *s, Fixture *f, float off) {
         Shape shape = program_shape(program, names[k]);
         float *values = arena_copy(s->arena, program_read(program, names[k]),
                                    sizeof(float) * (size_t)shape_size(shape));
-        if (k == 0) values[0] += off;
+        for (int64_t i = at; k == 0 && i < at + n; i++) values[i] += off;
         const char *name = arena_printf(s->arena, "out_0_%d.npy", k);
         CHECK(npy_write(scratch_path(s, name), shape.rank, shape.dim, values, &s->err));
     }
@@ -160,7 +188,7 @@ static void write_outputs(Scratch *s, Fixture *f, float off) {
 static void test_engines(void **state) {
     Scratch *s = *state;
     Fixture f = open_run(s);
-    write_outputs(s, &f, 0);
+    write_outputs(s, &f, 0, 0, 0);
     set_python(s, arena_printf(s->arena,
                                "[ $2 = foreign ] && [ -f $4/in_0.npy ] || exit 8\n"
                                "[ $5 = two ] && { echo 'two is not installed (no module)'; exit 3; }\n"
@@ -174,13 +202,20 @@ static void test_engines(void **state) {
     assert_string_equal(f.rows[1].engine, "two");
     assert_string_equal(f.rows[1].why, "two is not installed (no module)");
 
-    write_outputs(s, &f, 0.25f);
+    write_outputs(s, &f, 0, 1, 0.25f);
     verify(s, &f, &foreign, "m.foreign", EXPORT_F32);
     assert_true(f.rows[0].ran && !f.rows[0].passed);
     assert_true(fabs(f.rows[0].absolute - 0.25) < 1e-6);
-    write_outputs(s, &f, NAN);
+    write_outputs(s, &f, 0, 1, NAN);
     verify(s, &f, &foreign, "m.foreign", EXPORT_F32);
     assert_true(f.rows[0].ran && !f.rows[0].passed);
+    /* Where a class has no number there is no largest, whichever the others would make it. */
+    for (int c = 1; c <= 2; c++) {
+        write_outputs(s, &f, c * 16 * 24, 16 * 24, NAN);
+        verify(s, &f, &foreign, "m.foreign", EXPORT_INT8);
+        assert_true(f.rows[0].ran && !f.rows[0].passed);
+        assert_int_equal(f.rows[0].disagreeing, 16 * 24);
+    }
     release(&f);
 }
 
@@ -258,11 +293,9 @@ static void test_npy(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_set_up, scratch_tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_inputs),
-        TEST(test_frozen),
-        TEST(test_other_weights),
-        TEST(test_engines),
-        TEST(test_engines_that_fail),
+        TEST(test_inputs),        TEST(test_frozen),
+        TEST(test_other_weights), TEST(test_calibration_of_nan),
+        TEST(test_engines),       TEST(test_engines_that_fail),
         TEST(test_npy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

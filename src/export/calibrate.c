@@ -1,5 +1,5 @@
-/* calibrate.c - see calibrate.h. The largest value of all inputs is taken, not a percentile: see README.md for what
- * that costs. */
+/* calibrate.c - see calibrate.h. Of each input the largest values are left out, one in ten thousand; the widest range
+ * of all inputs is taken. */
 #include "export/calibrate.h"
 
 #include <math.h>
@@ -43,10 +43,11 @@ static float almost_largest(int64_t n, const float *values, float largest) {
     return largest * (float)bin / BINS;
 }
 
+/* What is not a number counts as infinite, so that it is told of. */
 static void widen(NodeRange *range, int64_t n, const float *values) {
     float largest = 0, smallest = 0;
     for (int64_t i = 0; i < n; i++) {
-        largest = fmaxf(largest, fabsf(values[i]));
+        largest = isnan(values[i]) ? INFINITY : fmaxf(largest, fabsf(values[i]));
         smallest = fminf(smallest, values[i]);
     }
     if (largest > 0 && isfinite(largest)) largest = almost_largest(n, values, largest);

@@ -83,20 +83,24 @@ static void compare_array(VerifyRow *row, int64_t n, const float *want, const fl
     if (worst > 0) row->relative = fmax(row->relative, worst / fmax(largest, 1e-30));
 }
 
+/* -1: one of them is not a number, which is no class. */
 static int best_of(const float *scores, int64_t classes, int64_t stride) {
     int64_t best = 0;
-    for (int64_t c = 1; c < classes; c++)
+    for (int64_t c = 0; c < classes; c++) {
+        if (isnan(scores[c * stride])) return -1;
         if (scores[c * stride] > scores[best * stride]) best = c;
+    }
     return (int)best;
 }
 
-/* Places of N,C,... whose largest channel is another. */
+/* Places of N,C,... whose largest channel is another, or none. */
 static void count_classes(VerifyRow *row, Shape shape, const float *want, const float *got) {
     const int64_t classes = shape.dim[1], places = shape_size(shape) / shape.dim[0] / classes;
     for (int64_t n = 0; n < shape.dim[0]; n++)
         for (int64_t i = 0; i < places; i++) {
             const int64_t at = n * classes * places + i;
-            row->disagreeing += best_of(want + at, classes, places) != best_of(got + at, classes, places);
+            const int best = best_of(got + at, classes, places);
+            row->disagreeing += best < 0 || best != best_of(want + at, classes, places);
         }
     row->places += shape.dim[0] * places;
 }
