@@ -79,6 +79,35 @@ fi
 "$python" "$tests/onnx_run.py" opencv networks >out 2>err || fail "onnx_run.py opencv"
 cat out
 
+# --verify: pictures of two sizes, and outputs of which another layer reads one, in an order that is not the layers'.
+cat >two.yaml <<'YAML'
+task: segmentation
+data: {kind: shapes, width: 64, height: 48, train: {n: 8}, val: {n: 4}}
+model:
+  layers:
+    - conv2d: {filters: 8, kernel: 3, padding: same, activation: relu}
+    - {maxpool2d: 2, name: half}
+    - conv2d: {filters: 8, kernel: 3, padding: same, bias: false}
+    - batchnorm: {activation: relu}
+    - {upsample2d: 2}
+    - conv2d: {filters: "${classes}", kernel: 1}
+    - {activation: softmax, name: probabilities}
+  outputs: [probabilities, half]
+train: {epochs: 1, batch_size: 4}
+YAML
+run 0 train two.yaml --run two --threads 1
+run 0 inspect two.yaml --pictures sizes --split val --count 1
+run 0 inspect two.yaml --pictures other --split val --count 1 --set data.width=32 --set data.height=64
+mkdir mixed
+mv sizes/images/* mixed/a.png
+mv other/images/* mixed/b.png
+cp mixed/a.png mixed/c.png
+export SANDGLASS_PYTHON=$python
+run 0 export two --out two.onnx --verify mixed
+in_out "verified on 3 inputs"
+grep -qE "OpenCV [0-9.]+: largest difference .*: ok" out || fail "OpenCV does not agree"
+unset SANDGLASS_PYTHON
+
 # Pictures as files; predict's masks of them; OpenCV's.
 run 0 inspect net.yaml --pictures pictures --split val --count 6
 run 0 predict run pictures/images --out masks --threads 1

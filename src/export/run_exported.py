@@ -3,8 +3,9 @@
 
     run_exported.py FORMAT MODEL FOLDER ENGINE
 
-FOLDER holds in_0.npy, in_1.npy ...: one input each, N,C,H,W (or N,K), 32-bit floats, pixel values before normalisation.
-For each of them out_I_0.npy, out_I_1.npy ... are written, the model's outputs in their order, N,C,H,W too.
+FOLDER holds in_0.npy, in_1.npy ...: one input each, N,C,H,W (or N,K), 32-bit floats, pixel values before normalisation;
+and outputs.txt, the names of the network's outputs, one a line. For each input out_I_0.npy, out_I_1.npy ... are written,
+these outputs in their order, N,C,H,W too.
 
 The one line on stdout is the engine's name and version, or why it did not do it. Exit codes: 0 done, 1 failed,
 3 the engine is not installed.
@@ -33,26 +34,28 @@ def need(module, package):
         raise Missing(f"{package} is not installed ({error})") from error
 
 
-def onnxruntime(model):
+def onnxruntime(model, outputs):
     engine = need("onnxruntime", "onnxruntime")
     session = engine.InferenceSession(model, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return f"onnxruntime {engine.__version__}", lambda x: session.run(None, {name: x})
+    return f"onnxruntime {engine.__version__}", lambda x: session.run(outputs, {name: x})
 
 
-def opencv(model):
+def opencv(model, outputs):
     cv2 = need("cv2", "OpenCV (python3-opencv)")
-    net = cv2.dnn.readNetFromONNX(model)
-    names = net.getUnconnectedOutLayersNames()
 
     def run(x):
+        # Read anew each time: after an input of another size 4.6 gives wrong values. Asked for by name, because its own
+        # list of outputs has another order, and not those that a further layer reads.
+        net = cv2.dnn.readNetFromONNX(model)
+        known = set(net.getLayerNames())
         net.setInput(x)
-        return net.forward(names)
+        return net.forward([name if name in known else "onnx_node!" + name for name in outputs])
 
     return f"OpenCV {cv2.__version__}", run
 
 
-def keras(model):
+def keras(model, outputs):
     if "KERAS_BACKEND" not in os.environ:
         for backend in ("tensorflow", "torch", "jax"):
             if importlib.util.find_spec(backend):
@@ -76,10 +79,11 @@ def main():
     form, model, folder, engine = sys.argv[1:]
     if import_error:
         raise Missing(f"numpy is not installed ({import_error})")
-    name, run = ENGINES[form][engine](model)
+    with open(os.path.join(folder, "outputs.txt"), encoding="utf-8") as file:
+        outputs = file.read().split("\n")[:-1]
+    name, run = ENGINES[form][engine](model, outputs)
     for i in range(len(glob.glob(os.path.join(folder, "in_*.npy")))):
-        outputs = run(np.load(os.path.join(folder, f"in_{i}.npy")))
-        for k, y in enumerate(outputs):
+        for k, y in enumerate(run(np.load(os.path.join(folder, f"in_{i}.npy")))):
             np.save(os.path.join(folder, f"out_{i}_{k}.npy"), np.ascontiguousarray(y, dtype="<f4"))
     return name
 

@@ -4,8 +4,8 @@
  * A frozen model is run by our own engine. Other formats are run by run_exported.py, which hands the inputs to the
  * engines that ExportFormat.engines names (Python: python3, or what the environment's SANDGLASS_PYTHON says). Its
  * inputs are .npy files N,C,H,W of 32-bit floats, pixel values before normalisation, since files for other programs
- * carry that inside; it gives the outputs back likewise, in the order of the network's. For engines whose pictures are
- * N,H,W,C it turns both.
+ * carry that inside, and the names of the network's outputs; it gives these back likewise, in this order. For engines
+ * whose pictures are N,H,W,C it turns both.
  */
 #ifndef SANDGLASS_EXPORT_VERIFY_H
 #define SANDGLASS_EXPORT_VERIFY_H

@@ -2,6 +2,7 @@
 #include "export/verify_run.h"
 
 #include "config/search.h"
+#include "io/file.h"
 #include "io/npy.h"
 
 #include <errno.h>
@@ -60,11 +61,25 @@ static char *output_path(char path[PATH_BYTES], const char *folder, int input, i
     return path;
 }
 
+static char *names_path(char path[PATH_BYTES], const char *folder) {
+    snprintf(path, PATH_BYTES, "%s/outputs.txt", folder);
+    return path;
+}
+
+static Err write_names(const char *folder, const Graph *graph, Arena *arena, Error *err) {
+    char path[PATH_BYTES];
+    const char *text = "";
+    for (int k = 0; k < graph->n_outputs; k++)
+        text = arena_printf(arena, "%s%s\n", text, graph->nodes[graph->outputs[k]].name);
+    return file_replace_unsynced(names_path(path, folder), text, strlen(text), err);
+}
+
 Err verify_folder_make(char **folder, const VerifySpec *spec, Arena *arena, Error *err) {
     const char *root = getenv("TMPDIR");
     char path[PATH_BYTES], *made = arena_printf(arena, "%s/sandglass-verify-XXXXXX", root && *root ? root : "/tmp");
     if (!mkdtemp(made)) return err_set(err, ERR_IO, "cannot make the folder %s: %s", made, strerror(errno));
     *folder = made;
+    TRY(write_names(made, net_graph(spec->net), arena, err));
     for (int i = 0; i < spec->n; i++) {
         const VerifyInput *in = &spec->inputs[i];
         TRY(npy_write(input_path(path, made, i), in->shape.rank, in->shape.dim, in->raw, err));
@@ -81,6 +96,7 @@ static void remove_outputs(const char *folder, int n_inputs) {
 void verify_folder_remove(const char *folder, int n_inputs) {
     char path[PATH_BYTES];
     remove_outputs(folder, n_inputs);
+    unlink(names_path(path, folder));
     for (int i = 0; i < n_inputs; i++) unlink(input_path(path, folder, i));
     rmdir(folder);
 }
