@@ -67,12 +67,19 @@ void engine_leave(int threads) {
     if (threads != omp_get_max_threads()) omp_set_num_threads(threads);
 }
 
+/* oneDNN's names of instruction sets are sets of bits, not in an order: AVX2_VNNI is a larger number than AVX512_BF16.
+ */
+static bool isa_includes(unsigned isa, unsigned wanted) {
+    return (isa & wanted) == wanted;
+}
+
 bool engine_has_bf16(const Engine *e) {
-    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_bf16;
+    return isa_includes(dnnl_get_effective_cpu_isa(), dnnl_cpu_isa_avx512_core_bf16);
 }
 
 bool engine_has_int8(const Engine *e) {
-    return dnnl_get_effective_cpu_isa() >= dnnl_cpu_isa_avx512_core_vnni;
+    const unsigned isa = dnnl_get_effective_cpu_isa();
+    return isa_includes(isa, dnnl_cpu_isa_avx512_core_vnni) || isa_includes(isa, dnnl_cpu_isa_avx2_vnni);
 }
 
 const char *engine_describe(const Engine *e) {
