@@ -42,16 +42,28 @@ static sg_status status_of(Err code) {
     }
 }
 
-/* Hand the outcome over: the code as a status, the words (as many lines as fit) into the caller's error. */
+/* As many lines as fit; of a first line that does not, its beginning, in whole characters. */
+static void copy_words(char *to, size_t room, const Error *err) {
+    size_t n = err->used;
+    bool cut = false;
+    if (n >= room) {
+        for (n = room - 1; n > 0 && err->text[n - 1] != '\n';) n--;
+        cut = n == 0;
+    }
+    if (cut)
+        for (n = room - 2; n > 0 && ((unsigned char)err->text[n] & 0xC0) == 0x80;) n--; /* within a character */
+    memcpy(to, err->text, n);
+    if (cut) to[n++] = '\n';
+    to[n] = '\0';
+}
+
+/* Hand the outcome over: the code as a status, the words into the caller's error. */
 static sg_status report(sg_error *out, Err code, const Error *err) {
     sg_status status = status_of(code);
     if (!out) return status;
     out->status = status;
-    size_t n = code == OK ? 0 : err->used;
-    if (n >= sizeof out->text)
-        for (n = sizeof out->text - 1; n > 0 && err->text[n - 1] != '\n';) n--;
-    memcpy(out->text, err->text, n);
-    out->text[n] = '\0';
+    out->text[0] = '\0';
+    if (code != OK) copy_words(out->text, sizeof out->text, err);
     return status;
 }
 

@@ -63,7 +63,8 @@ typedef enum sg_status {
 /* Why a call failed, in words; the caller's. Every function below takes NULL where the words are not wanted. */
 typedef struct sg_error {
     sg_status status;
-    char text[2048]; /* complete lines: "error: ...", or "PLACE: error: ..." and the text that is meant */
+    char text[2048]; /* complete lines: "error: ...", or "PLACE: error: ..." and the text that is meant; a very
+                         long one is cut */
 } sg_error;
 
 /* "0.1.0" */

@@ -64,6 +64,14 @@ static void test_load_errors(void **state) {
     assert_string_equal(error.text, "error: cannot open '/nowhere/at.all': No such file or directory\n");
     assert_int_equal(sg_model_load(&model, "/nowhere/at.all", NULL, NULL), SG_ERROR_FILE);
     assert_int_equal(sg_model_load(&model, NULL, NULL, &error), SG_ERROR_ARGUMENT);
+    /* A name that has no room in the words: what there is room for, in whole characters. */
+    char long_path[4000] = "";
+    for (int i = 0; i + 3 < (int)sizeof long_path; i += 3) memcpy(long_path + i, "\u20AC", 4);
+    assert_int_equal(sg_model_load(&model, long_path, NULL, &error), SG_ERROR_FILE);
+    size_t length = strlen(error.text);
+    assert_true(length > 2000 && error.text[length - 1] == '\n');
+    assert_non_null(strstr(error.text, "error: cannot open '\u20AC"));
+    assert_memory_equal(error.text + length - 4, "\u20AC", 3);
 
     const char *const settings[] = {"data.fitt=resize", NULL};
     assert_int_equal(sg_model_load(&model, api_segmentation(), settings, &error), SG_ERROR_ARGUMENT);
