@@ -94,6 +94,10 @@ holds "$(value bare_ms) > 0"
 
 run 2 bench "$configs/unet.yaml" --counts-only --steps 3
 in_err "--steps means nothing for --counts-only"
+run 2 bench "$configs/unet.yaml" --trace-steps 3
+in_err "--trace-steps means nothing without --trace"
+run 2 bench "$configs/unet.yaml" --steps 3 --seconds 5
+in_err "--steps and --seconds"
 run 1 bench "$configs/unet.yaml" --trace nowhere/trace.json
 in_err "nowhere"
 run 1 bench nothing.yaml --json

@@ -101,10 +101,20 @@ static Err measure(const Call *call, Bench *bench, Error *err) {
     return options->infer ? time_inference(call, &spec, bench, err) : time_training(call, &spec, bench, err);
 }
 
-static Err run_bench(const Call *call, Error *err) {
+static Err check_options(const Call *call, Error *err) {
     static const char *const counting[] = {"counts-only", "infer", "set", "threads", "json", NULL};
     const BenchOptions *options = call->options;
     if (options->counts_only) TRY(options_allow(call, counting, "--counts-only", err));
+    if (option_is_given(call, "trace-steps") && !options->trace)
+        return err_set(err, ERR_USAGE, "--trace-steps means nothing without --trace");
+    if (options->steps > 0 && option_is_given(call, "seconds"))
+        return err_set(err, ERR_USAGE, "--steps and --seconds: only one can say how long");
+    return OK;
+}
+
+static Err run_bench(const Call *call, Error *err) {
+    const BenchOptions *options = call->options;
+    TRY(check_options(call, err));
     if (options->trace) TRY(check_out_folder(options->trace, call->arena, err));
     Bench bench = {0};
     BenchOf of = {.config = call->args[0],

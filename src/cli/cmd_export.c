@@ -110,9 +110,10 @@ static Err export_model(const Call *call, const ExportFormat *format, Net *net, 
 }
 
 /* Options that mean something only together. */
-static Err check_together(const ExportCommand *options, Error *err) {
+static Err check_together(const Call *call, Error *err) {
+    const ExportCommand *options = call->options;
     if (!options->out) return err_set(err, ERR_USAGE, "no file to write: --out FILE");
-    if (options->count != 8 && !options->verify && !options->calibrate)
+    if (option_is_given(call, "count") && !options->verify && !options->calibrate)
         return err_set(err, ERR_USAGE, "--count means nothing without --verify or --calibrate");
     if (options->to.dtype == EXPORT_INT8 && !options->calibrate)
         return err_set(
@@ -124,13 +125,28 @@ static Err check_together(const ExportCommand *options, Error *err) {
     return OK;
 }
 
+/* A file of this name may be replaced, but not one that a training may have to go on from. */
+static Err check_replaced(const Call *call, Error *err) {
+    const ExportCommand *options = call->options;
+    Checkpoint *checkpoint;
+    if (checkpoint_open(&checkpoint, options->out, false, NULL, call->arena, NULL) != OK) return OK;
+    const bool frozen = checkpoint_is_frozen(checkpoint);
+    checkpoint_close(checkpoint);
+    return frozen ? OK
+                  : err_set(err, ERR_DATA,
+                            "--out %s would overwrite a checkpoint, which training can go on from and an exported file "
+                            "cannot: choose another name",
+                            options->out);
+}
+
 static Err run_export(const Call *call, Error *err) {
     const ExportCommand *options = call->options;
-    TRY(check_together(options, err));
+    TRY(check_together(call, err));
     const ExportFormat *format = export_find(options->format, options->out, err);
     if (!format) return ERR_USAGE;
     TRY(check_options(call, format, err));
     TRY(check_out_folder(options->out, call->arena, err));
+    TRY(check_replaced(call, err));
     Net *net;
     const char *model;
     TRY(model_open(&net, &model, call, &options->sets, options->threads, err));

@@ -35,6 +35,9 @@ static const Option import_options[] = {
 static Err run_import(const Call *call, Error *err) {
     const ImportCommand *options = call->options;
     if (!options->out) return err_set(err, ERR_USAGE, "no file to write: --out FILE");
+    if (same_file(options->out, call->args[0]))
+        return err_set(err, ERR_DATA, "--out %s would overwrite the input '%s': choose another name", options->out,
+                       call->args[0]);
     TRY(check_out_folder(options->out, call->arena, err));
     KerasImport spec = {.path = call->args[0],
                         .out = options->out,

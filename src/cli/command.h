@@ -66,6 +66,8 @@ extern const Command cmd_train, cmd_eval, cmd_predict, cmd_encode, cmd_decode, c
 /* Sort argv (without the program's and the command's name) into options and arguments of call, whose arena is there
  * already. *help is set, and nothing else checked, when --help or -h is there. "--" ends the options. */
 Err options_parse(const Command *command, int argc, char *const *argv, Call *call, bool *help, Error *err);
+/* Whether the command line has this option of the command, be it with its default value. */
+bool option_is_given(const Call *call, const char *name);
 /* An error when an option is given that is not among `allowed` (ends with NULL): "--count means nothing for WHAT". */
 Err options_allow(const Call *call, const char *const *allowed, const char *what, Error *err);
 void options_print_help(const Command *command, FILE *out);

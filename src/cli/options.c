@@ -113,6 +113,13 @@ Err options_parse(const Command *command, int argc, char *const *argv, Call *cal
     return check_args(command, call, err);
 }
 
+bool option_is_given(const Call *call, const char *name) {
+    const Option *options = call->command->options;
+    int i = 0;
+    while (options[i].param.name && strcmp(options[i].param.name, name) != 0) i++;
+    return options[i].param.name && call->given[i];
+}
+
 Err options_allow(const Call *call, const char *const *allowed, const char *what, Error *err) {
     const Option *options = call->command->options;
     for (int i = 0; options[i].param.name; i++) {

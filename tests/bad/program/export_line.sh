@@ -7,5 +7,6 @@ refuse() {
 refuse
 refuse --out model.txt
 refuse --out m.h5 --count 3
+refuse --out m.h5 --count 8
 refuse --out m.h5 --dtype f16
 refuse --out m.h5 --onnx-unpool scatter
