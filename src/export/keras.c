@@ -1,13 +1,14 @@
 /* keras.c - a network as a Keras model: legacy HDF5, which Keras 1 to 3 read with keras.models.load_model.
  *
  *     /                 attributes: keras_version, backend; model_config, the architecture as JSON;
- *                       sandglass_version, _task, _classes and _palette (JSON), _ignore, _code and _input (below)
+ *                       sandglass_version, _task, _classes, _palette, _ignore and _input (JSON), _code
  *     /model_weights    attribute layer_names: all layers in Keras' order
  *     /model_weights/L  attribute weight_names: paths of its weights below it, L/kernel:0 ...; none for most layers
  *
  * The model takes pixels as they are in files (0..255, R,G,B): the data's mean and std are its first layer. It is in
  * inference form as far as Keras cares, and can be trained on: dropout and noise are in it.
  */
+#include "export/classes.h"
 #include "export/keras_kinds.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@
 static const char *const options[] = {NULL};
 
 /* Keras' HDF5_OBJECT_HEADER_LIMIT: longer lists go into NAME0, NAME1 ... */
-enum { MAX_ATTRIBUTE = 64512, MASK_VALUE_IGNORED = 255 };
+enum { MAX_ATTRIBUTE = 64512 };
 
 static const KerasKind *find_kind(const char *name) {
     for (const KerasKind *k = keras_kinds; k->row.kind; k++)
@@ -31,20 +32,6 @@ static const ExportKind *kind_row(const char *name) {
 }
 
 /* ---- the model ---- */
-
-/* Which nodes the results need. */
-static bool *mark_needed(const Graph *graph, Arena *arena) {
-    bool *needed = ARENA_ARRAY(arena, bool, graph->n);
-    for (int k = 0; k < graph->n_outputs; k++) needed[graph->outputs[k]] = true;
-    for (int i = graph->n - 1; i >= 0; i--) {
-        const GraphNode *n = &graph->nodes[i];
-        if (!needed[i]) continue;
-        for (int k = 0; k < n->n_src; k++)
-            if (n->src[k] >= 0) needed[n->src[k]] = true;
-        if (n->partner >= 0) needed[n->partner] = true;
-    }
-    return needed;
-}
 
 /* Whether the model may leave height and width open. What a layer is made for is its size at graph->input where that
  * matters: in unpooling. */
@@ -122,7 +109,7 @@ static Err emit_node(KerasModel *m, int i, Error *err) {
 
 static Err make_model(KerasModel *m, const DataConfig *data, Error *err) {
     const Graph *graph = m->graph;
-    const bool *needed = mark_needed(graph, m->arena);
+    const bool *needed = graph_needed(graph, m->arena);
     m->of_node = ARENA_ARRAY(m->arena, int, graph->n);
     m->input = input_layer(m, any_size(graph, needed, m->arena));
     m->input = normalise(m, m->input, data);
@@ -170,19 +157,10 @@ static Err write_versions(H5 *file, const char *object, Error *err) {
 }
 
 static Err write_classes(H5 *file, const DataConfig *data, Arena *arena, Error *err) {
-    Json names = json_begin(arena), colors = json_begin(arena);
-    json_open_array(&names, NULL);
-    json_open_array(&colors, NULL);
-    for (int i = 0; i < data->n_classes; i++) {
-        json_string(&names, NULL, data->class_names ? data->class_names[i] : "");
-        json_open_array(&colors, NULL);
-        for (int k = 0; k < 3 && data->palette; k++) json_int(&colors, NULL, data->palette[i][k]);
-        json_close(&colors);
-    }
-    json_close(&names);
-    json_close(&colors);
-    if (data->class_names) TRY(h5_set_text(file, "/", "sandglass_classes", json_text(&names), err));
-    return data->palette ? h5_set_text(file, "/", "sandglass_palette", json_text(&colors), err) : OK;
+    const char *names = class_names_json(data, arena), *palette = class_palette_json(data, arena);
+    if (names) TRY(h5_set_text(file, "/", "sandglass_classes", names, err));
+    if (palette) TRY(h5_set_text(file, "/", "sandglass_palette", palette, err));
+    return h5_set_text(file, "/", "sandglass_ignore", ignored_values_json(data, arena), err);
 }
 
 /* What Keras has no place for; our own import reads it. */
@@ -200,7 +178,6 @@ static Err write_own(H5 *file, const KerasModel *m, const Net *net, Error *err) 
     if (code >= 0 && m->of_node[code] >= 0)
         TRY(h5_set_text(file, "/", "sandglass_code", m->layers[m->of_node[code]]->name, err));
     if (experiment->task == TASK_RECONSTRUCTION) return OK;
-    if (experiment->task == TASK_SEGMENTATION) TRY(h5_set_int(file, "/", "sandglass_ignore", MASK_VALUE_IGNORED, err));
     return write_classes(file, data, m->arena, err);
 }
 

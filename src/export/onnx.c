@@ -24,7 +24,7 @@ typedef struct Export {
     const Graph *graph;
     const Weights *weights;
     OnnxSizes sizes;
-    bool *needed; /* graph->n: by an output, of it or of a layer before it */
+    const bool *needed; /* graph_needed */
 } Export;
 
 /* ---- what is looked at ---- */
@@ -37,19 +37,6 @@ static Err check_bytes(const Weights *weights, Error *err) {
                    "an ONNX file holds at most 2 GB, and the network's weights have %.1f GB: a smaller network (its "
                    "widest layer first) can be exported",
                    (double)bytes / 1e9);
-}
-
-static void find_needed(Export *x, Arena *arena) {
-    const Graph *graph = x->graph;
-    x->needed = ARENA_ARRAY(arena, bool, graph->n);
-    for (int i = 0; i < graph->n_outputs; i++) x->needed[graph->outputs[i]] = true;
-    for (int i = graph->n - 1; i >= 0; i--) {
-        const GraphNode *node = &graph->nodes[i];
-        if (!x->needed[i]) continue;
-        for (int k = 0; k < node->n_src; k++)
-            if (node->src[k] >= 0) x->needed[node->src[k]] = true;
-        if (node->partner >= 0) x->needed[node->partner] = true;
-    }
 }
 
 static Err add_size(Export *x, Shape input, Arena *arena, Error *err) {
@@ -348,7 +335,7 @@ static Err write_graph(const Export *x, OnnxGraph *g, Error *err) {
 static Err write_onnx(const ExportSpec *spec, Error *err) {
     Export x = {.spec = spec, .graph = net_graph(spec->net), .weights = net_weights(spec->net)};
     TRY(check_bytes(x.weights, err));
-    find_needed(&x, spec->arena);
+    x.needed = graph_needed(x.graph, spec->arena);
     TRY(choose_sizes(&x, spec->arena, err));
     OnnxGraph g = onnx_graph_new(spec->arena);
     Err code = write_graph(&x, &g, err);

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/number.h"
+#include "export/classes.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,23 +25,10 @@ static void add(const Props *p, const char *key, const char *value) {
 }
 
 static void add_classes(const Props *p, const DataConfig *data) {
-    Json names = json_begin(p->arena), colors = json_begin(p->arena), ignore = json_begin(p->arena);
-    json_open_array(&names, NULL);
-    json_open_array(&colors, NULL);
-    json_open_array(&ignore, NULL);
-    for (int i = 0; i < data->n_classes; i++) {
-        json_string(&names, NULL, data->class_names[i]);
-        json_open_array(&colors, NULL);
-        for (int k = 0; k < 3; k++) json_int(&colors, NULL, data->palette[i][k]);
-        json_close(&colors);
-    }
-    for (int i = 0; i < data->ignore.n; i++) json_int(&ignore, NULL, data->ignore.ints[i]);
-    json_close(&names);
-    json_close(&colors);
-    json_close(&ignore);
-    add(p, "classes", json_text(&names));
-    if (data->palette) add(p, "palette", json_text(&colors));
-    add(p, "ignore", json_text(&ignore));
+    const char *names = class_names_json(data, p->arena), *palette = class_palette_json(data, p->arena);
+    if (names) add(p, "classes", names);
+    if (palette) add(p, "palette", palette);
+    add(p, "ignore", ignored_values_json(data, p->arena));
 }
 
 static void add_normalization(const Props *p, const DataConfig *data, int channels) {

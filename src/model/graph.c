@@ -436,3 +436,16 @@ int graph_find(const Graph *graph, const char *name) {
     }
     return find_node(graph, name);
 }
+
+const bool *graph_needed(const Graph *graph, Arena *arena) {
+    bool *needed = ARENA_ARRAY(arena, bool, graph->n + 1);
+    for (int k = 0; k < graph->n_outputs; k++) needed[graph->outputs[k]] = true;
+    for (int i = graph->n - 1; i >= 0; i--) { /* sources come before their readers */
+        const GraphNode *n = &graph->nodes[i];
+        if (!needed[i]) continue;
+        for (int k = 0; k < n->n_src; k++)
+            if (n->src[k] >= 0) needed[n->src[k]] = true;
+        if (n->partner >= 0) needed[n->partner] = true;
+    }
+    return needed;
+}

@@ -63,6 +63,9 @@ Err graph_infer(const Graph *graph, Shape input, Shape *shapes, Error *err);
 bool graph_infer_node(const Graph *graph, int i, Shape input, const Shape *shapes, Shape *dst,
                       char phrase[GRAPH_PHRASE_BYTES]);
 
+/* Which nodes the outputs need, themselves included (n of them, in the arena). */
+const bool *graph_needed(const Graph *graph, Arena *arena);
+
 int graph_find(const Graph *graph, const char *name); /* -1 when there is none; block instances count */
 
 /* The smallest s, a power of two up to 256, such that every input with height and width divisible by s passes through
