@@ -42,13 +42,19 @@ RECONSTRUCTION = {
 }
 
 
+class Options(ctypes.Structure):
+    _fields_ = [("width", ctypes.c_int), ("height", ctypes.c_int), ("batch", ctypes.c_int), ("threads", ctypes.c_int),
+                ("memory_mb", ctypes.c_int), ("outputs", ctypes.c_void_p)]
+
+
 class Picture(ctypes.Structure):
     _fields_ = [("width", ctypes.c_int), ("height", ctypes.c_int), ("channels", ctypes.c_int), ("bits", ctypes.c_int),
                 ("row_bytes", ctypes.c_size_t), ("data", ctypes.c_void_p)]
 
 
 class Output(ctypes.Structure):
-    _fields_ = [("rank", ctypes.c_int), ("dim", ctypes.c_int64 * 5), ("data", ctypes.POINTER(ctypes.c_float))]
+    _fields_ = [("rank", ctypes.c_int), ("dim", ctypes.c_int64 * 5), ("stride", ctypes.c_int64 * 5),
+                ("data", ctypes.POINTER(ctypes.c_float))]
 
 
 class Failure(ctypes.Structure):
@@ -62,18 +68,26 @@ class Sandglass:
         self.lib = ctypes.CDLL(path)
         self.lib.sg_model_free.argtypes = [ctypes.c_void_p]
 
+    def call(self, name, *arguments):
+        failure = Failure()
+        if getattr(self.lib, name)(*arguments, ctypes.byref(failure)):
+            sys.exit(failure.text.decode())
+
     def apply(self, checkpoint, image):
         """The result, and the stride to whose multiples it extends pictures."""
-        failure, model, out = Failure(), ctypes.c_void_p(), Output()
-        if self.lib.sg_model_load(ctypes.byref(model), checkpoint.encode(), None, ctypes.byref(failure)):
-            sys.exit(failure.text.decode())
+        model, session, out = ctypes.c_void_p(), ctypes.c_void_p(), Output()
         image = np.ascontiguousarray(image)
-        picture = Picture(image.shape[1], image.shape[0], image.shape[2], 8 * image.itemsize, 0, image.ctypes.data)
-        if self.lib.sg_model_apply(model, ctypes.byref(picture), ctypes.byref(out), ctypes.byref(failure)):
-            sys.exit(failure.text.decode())
-        dim = [out.dim[i] for i in range(out.rank)]
-        result = np.ctypeslib.as_array(out.data, shape=dim).copy()
+        height, width, channels = image.shape
+        picture = Picture(width, height, channels, 8 * image.itemsize, 0, image.ctypes.data)
+        self.call("sg_model_load", ctypes.byref(model), checkpoint.encode(), None)
+        self.call("sg_session_open", ctypes.byref(session), model, ctypes.byref(Options(width=width, height=height)))
+        self.call("sg_session_run", session, 1, ctypes.byref(picture), None)
+        self.call("sg_session_output", session, None, ctypes.byref(out))
+        first = np.ctypeslib.as_array(out.data, shape=(1,))
+        strides = [first.itemsize * s for s in out.stride[: out.rank]]
+        result = np.lib.stride_tricks.as_strided(first, out.dim[: out.rank], strides).copy()
         stride = self.lib.sg_model_stride(model)
+        self.lib.sg_session_close(session)
         self.lib.sg_model_free(model)
         return result, stride
 
