@@ -144,8 +144,8 @@ static const WeightEntry *entry_of(const Weights *weights, int node, int slot) {
     return NULL;
 }
 
-/* Each layer that is left has its own weights, or those of the layer it has absorbed; a bias that was not there is 0.
- */
+/* Each layer that is left has its own weights, or those of the layer that it has absorbed; a bias that was not there
+ * is 0. */
 static void copy_weights(const Folder *f) {
     for (int i = 0; i < f->graph->n; i++) {
         const int origin = f->linear[i] >= 0 ? f->linear[i] : i;

@@ -1,16 +1,22 @@
 /* frozen.h - a trained network for use only: what `sandglass export` writes and checkpoint_open opens.
  *
- *     /                          attributes: format "sandglass-frozen", version 1, dtype "f32", "bf16" or "int8",
- * stride (graph_stride), and program, onednn, hdf5, task, name as in a checkpoint /config                    text:
- * resolved YAML of name, task, about and data, and the folded network (model/fold.h) as a plain list of layers
- * (graph_write) /input, /classes, /palette, /normalization, /weights/LAYER/NAME      as in a checkpoint; with dtype
- * bf16 weights of two and more axes are uint16, the upper halves of 32-bit floats (attribute dtype "bf16" of the
- * array); crc32 is that of the bytes stored
+ *     /                      attributes: format "sandglass-frozen", version 1, dtype "f32", "bf16" or "int8", stride
+ *                            (graph_stride); program, onednn, hdf5, task and name as in a checkpoint
+ *     /config                text: resolved YAML of name, task, about and data, and the folded network (model/fold.h)
+ *                            as a plain list of layers (graph_write)
+ *     /input /classes /palette /normalization /weights/LAYER/NAME
+ *                            as in a checkpoint; with dtype bf16 weights of two and more axes are uint16, the upper
+ *                            halves of 32-bit floats (attribute dtype "bf16" of the array); crc32 is that of the bytes
+ *                            stored
  *
- *     /scales/LAYER/NAME         with dtype int8, where weights of 16 x 4 and more are int8: float32, one for each
- * step along the first axis; a value is number * scale. attribute crc32 /ranges/{nodes,largest,negative}   with dtype
- * int8: for layers whose results convolutions read, their names, the largest absolute value that calibration found
- * (float32), and whether there are negative ones (uint8). Where the processor can, these convolutions compute in 8 bits
+ * With dtype int8 also:
+ *
+ *     /scales/LAYER/NAME     float32, one for each step along the first axis; a weight is number * scale. Weights of
+ *                            16 x 4 and more are int8, the others float32. attribute crc32
+ *     /ranges/nodes /ranges/largest /ranges/negative
+ *                            of the layers whose results convolutions read: their names, how large their values get
+ *                            (float32), and whether there are negative ones (uint8). Where the processor can, these
+ *                            convolutions compute in 8 bits
  *
  * There is nothing of the training in it: no optimizer, no history, no settings, no layers that do nothing in
  * inference. Files with a larger version are refused.
