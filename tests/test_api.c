@@ -331,6 +331,8 @@ static void test_wrong_options(void **state) {
         {{.threads = -1}, "batch, threads and memory_mb must not be negative, got 0, -1 and 0"},
         {{.batch = 2}, "a session for pictures of any size runs them one by one: batch must be 0 or 1, got 2"},
         {{.outputs = outputs}, "a session for pictures of any size has no outputs but results"},
+        {{.width = INT32_MAX, .height = INT32_MAX},
+         "a session is for one picture or more of 1 to 268435456 pixels, got 1 of 2147483647x2147483647"},
         {{.width = 8, .height = 8, .outputs = unknown}, "the network has no layer 'conv2d9', did you mean 'conv2d1'?"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -60,8 +60,8 @@ static Err open_all(Session *s, const Net *net, const SessionSpec *spec, Error *
                    .padded_height = up_to(stride, spec->height),
                    .padded_width = up_to(stride, spec->width)};
     if (s->batch < 1 || s->height < 1 || s->width < 1 || (int64_t)s->height * s->width > IMAGE_MAX_PIXELS)
-        return err_set(err, ERR_USAGE, "a session needs a batch and a size, got %d pictures of %dx%d", s->batch,
-                       s->width, s->height);
+        return err_set(err, ERR_USAGE, "a session is for one picture or more of 1 to %d pixels, got %d of %dx%d",
+                       IMAGE_MAX_PIXELS, s->batch, s->width, s->height);
     TRY(compile(s, spec, err));
     return take_input(s, err);
 }
