@@ -25,11 +25,11 @@ typedef struct Row {
 
 static const Row rows[] = {
     {SHAPE(1, 16, 9, 11), 16, 3, 1, 1, 1, false, true, {ACT_RELU, 0}, 4},
-    {SHAPE(2, 17, 8, 7), 5, 3, 1, 1, 1, false, true, {ACT_NONE, 0}, 2},
+    {SHAPE(2, 17, 8, 7), 21, 3, 1, 1, 1, false, true, {ACT_NONE, 0}, 2},
     {SHAPE(2, 32, 8, 7), 24, 3, 2, 1, 1, true, true, {ACT_RELU, 0.1f}, 4},
     {SHAPE(1, 4, 12, 12), 33, 3, 1, 2, 2, true, false, {ACT_NONE, 0}, 4},
-    {SHAPE(1, 64, 5, 6), 11, 1, 1, 1, 0, false, true, {ACT_NONE, 0}, 3},
-    {SHAPE(1, 20, 14, 10), 8, 5, 2, 1, 2, true, true, {ACT_ELU, 1}, 1},
+    {SHAPE(1, 64, 5, 6), 19, 1, 1, 1, 0, false, true, {ACT_NONE, 0}, 3},
+    {SHAPE(1, 20, 14, 10), 16, 5, 2, 1, 2, true, true, {ACT_ELU, 1}, 1},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
@@ -183,6 +183,21 @@ static void test_steps(void **state) {
     release(&d);
 }
 
+/* What reads a picture or makes few values, as a network's last layer does, stays in 32 bits. */
+static void test_few_channels(void **state) {
+    if (!engine_has_int8(engine)) skip();
+    const Row few[] = {{SHAPE(1, 3, 9, 11), 16, 3, 1, 1, 1, false, true, {ACT_NONE, 0}, 4},
+                       {SHAPE(1, 32, 9, 11), 15, 1, 1, 1, 0, false, true, {ACT_NONE, 0}, 4}};
+    for (int i = 0; i < 2; i++) {
+        Data d = make(&few[i]);
+        Program *program = record(&few[i], &d, true, false);
+        assert_int_equal(count_steps(program, "int8"), 0);
+        assert_int_equal(count_steps(program, "quantize"), 0);
+        program_free(program);
+        release(&d);
+    }
+}
+
 static int set_up(void **state) {
     return engine_new(&engine, 0, &err);
 }
@@ -193,6 +208,7 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formula), cmocka_unit_test(test_steps)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formula), cmocka_unit_test(test_steps),
+                                       cmocka_unit_test(test_few_channels)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -44,7 +44,8 @@ Tensor *build_tensor(Build *b, DType type, Shape shape);
 Tensor *build_zeros(Build *b, Shape shape);
 
 /* Say how large the values of t get, as found by calibration, and whether there are negative ones: in an inference
- * program convolutions that read it are then computed in 8-bit integers (groups excepted). Needs engine_has_int8. */
+ * program convolutions that read it are then computed in 8-bit integers (groups and few channels excepted).
+ * Needs engine_has_int8. */
 void build_range(Tensor *t, float largest, bool has_negative);
 
 Shape tensor_shape(const Tensor *t);

@@ -211,7 +211,8 @@ static void note_conv_backward(Build *b, bool transposed, const ConvSpec *spec, 
 
 Tensor *op_conv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *bias) {
     note_conv(b, false, BARE_FORWARD, spec, src, weights, bias);
-    if (!build_failed(b) && quant_conv_fits(b, spec, src)) return record_quant_conv(b, spec, src, weights, bias);
+    if (!build_failed(b) && quant_conv_fits(b, spec, src, weights))
+        return record_quant_conv(b, spec, src, weights, bias);
     if (build_failed(b) || !thin_conv_fits(spec, src, weights)) return forward(b, false, spec, src, weights, bias);
     Tensor *dst = record_thin_conv(b, spec, src, weights, bias);
     return spec->act.kind == ACT_NONE ? dst : op_act(b, spec->act, dst);

@@ -14,11 +14,14 @@
 
 #include <math.h>
 
-enum { MIN_CHANNELS = 4, SMALL = 16384 };
+/* Below these a layer is computed in 32 bits, as its weights are kept (train/checkpoint_weights.c): what is lost in a
+ * network's first and last layer is lost for all, and they are small. */
+enum { MIN_SRC = 4, MIN_DST = 16 };
+enum { SMALL = 16384 }; /* values a thread */
 
-bool quant_conv_fits(const Build *b, const ConvSpec *spec, const Tensor *src) {
+bool quant_conv_fits(const Build *b, const ConvSpec *spec, const Tensor *src, const Tensor *weights) {
     return !b->options.training && src->range > 0 && src->type == F32 && spec->groups <= 1 &&
-           src->shape.dim[1] >= MIN_CHANNELS;
+           src->shape.dim[1] >= MIN_SRC && weights->shape.dim[0] >= MIN_DST;
 }
 
 void build_range(Tensor *t, float largest, bool has_negative) {

@@ -15,8 +15,8 @@
  *                            16 x 4 and more are int8, the others float32. attribute crc32
  *     /ranges/nodes /ranges/largest /ranges/negative
  *                            of the layers whose results convolutions read: their names, how large their values get
- *                            (float32), and whether there are negative ones (uint8). Where the processor can, these
- *                            convolutions compute in 8 bits
+ *                            (float32), and whether there are negative ones (uint8). Where the processor can,
+ *                            convolutions with int8 weights then compute in 8 bits
  *
  * There is nothing of the training in it: no optimizer, no history, no settings, no layers that do nothing in
  * inference. Files with a larger version are refused.
