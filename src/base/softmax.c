@@ -8,16 +8,21 @@
 
 enum { STRETCH = 256 }; /* places at a time */
 
-/* n <= STRETCH neighbouring places; rows of channels are `stride` apart. src and dst may be the same. */
-VECTOR_CLONES
-static void softmax_stretch(int n, int64_t channels, int64_t stride, const float *src, float *dst) {
-    float top[STRETCH], total[STRETCH];
+/* The largest of each place's channels. */
+VECTOR_INLINE void largest_of(int n, int64_t channels, int64_t stride, const float *src, float top[STRETCH]) {
     for (int i = 0; i < n; i++) top[i] = src[i];
     for (int64_t c = 1; c < channels; c++) {
         const float *row = src + c * stride;
 #pragma omp simd
         for (int i = 0; i < n; i++) top[i] = row[i] > top[i] ? row[i] : top[i];
     }
+}
+
+/* n <= STRETCH neighbouring places; rows of channels are `stride` apart. src and dst may be the same. */
+VECTOR_CLONES
+static void softmax_stretch(int n, int64_t channels, int64_t stride, const float *src, float *dst) {
+    float top[STRETCH], total[STRETCH];
+    largest_of(n, channels, stride, src, top);
     for (int i = 0; i < n; i++) total[i] = 0;
     for (int64_t c = 0; c < channels; c++) {
         const float *from = src + c * stride;
@@ -40,12 +45,7 @@ static void softmax_stretch(int n, int64_t channels, int64_t stride, const float
 VECTOR_CLONES
 static void best_stretch(int n, int64_t channels, int64_t stride, const float *src, float *best) {
     float top[STRETCH], total[STRETCH];
-    for (int i = 0; i < n; i++) top[i] = src[i];
-    for (int64_t c = 1; c < channels; c++) {
-        const float *row = src + c * stride;
-#pragma omp simd
-        for (int i = 0; i < n; i++) top[i] = row[i] > top[i] ? row[i] : top[i];
-    }
+    largest_of(n, channels, stride, src, top);
     for (int i = 0; i < n; i++) total[i] = 0;
     for (int64_t c = 0; c < channels; c++) {
         const float *row = src + c * stride;
