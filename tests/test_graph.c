@@ -237,7 +237,7 @@ static void check_shipped(const char *name, Shape input, int64_t classes, int64_
 
 static void test_shipped_configs(void **state) {
     check_shipped("mnist/dense", SHAPE(1, 1, 28, 28), 0, 0, 0, NULL);
-    check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 8, 0, NULL);
+    check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 16, 0, NULL);
     check_shipped("camvid/unet", SHAPE(1, 3, 360, 480), 11, 32, 0, NULL);
     check_shipped("camvid/tiny", SHAPE(1, 3, 176, 240), 11, 8, 0, NULL);
     static const struct {
@@ -250,9 +250,9 @@ static void test_shipped_configs(void **state) {
         check_shipped(camvid[i].name, SHAPE(1, 3, 97, 131), 11, camvid[i].stride, 0, NULL);
     static const char *const ups[] = {"model.params.up=transpose", "model.params.up=nearest",
                                       "model.params.up=bilinear"};
-    for (int i = 0; i < 3; i++) check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 8, 1, &ups[i]);
-    static const char *const flat[] = {"model.params.depth=0"};
-    check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 1, 1, flat);
+    for (int i = 0; i < 3; i++) check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 16, 1, &ups[i]);
+    static const char *const flat[] = {"model.params.depth=0", "model.params.halve=0"};
+    check_shipped("shapes/unet", SHAPE(1, 3, 96, 96), 6, 1, 2, flat);
     static const char *const color[] = {"model.params.shape=[3, 32, 32]", "model.params.code=7"};
     check_shipped("mnist/dense", SHAPE(1, 3, 32, 32), 0, 0, 2, color);
 }
