@@ -426,8 +426,8 @@ static bool has_planes(const Tensor *t) {
     return t->shape.rank >= 3;
 }
 
-/* Whether planes, where there are any, lie in this layout. */
-static bool lies_in(Build *b, const Tensor *t, Layout layout) {
+/* Whether planes, where there are any, lie in this layout. For assertions, which may be compiled out. */
+static bool __attribute__((unused)) lies_in(Build *b, const Tensor *t, Layout layout) {
     return !has_planes(t) || t->layout == layout || md_same(t->md, md_like(b, t->type, t->shape, layout));
 }
 
