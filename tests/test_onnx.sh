@@ -7,7 +7,8 @@ set -u
 tests=$(cd "$(dirname "$0")" && pwd)
 cases=$(realpath "$3")
 . "$tests/program.sh" onnx "$1" "$2"
-export OMP_NUM_THREADS=1
+# run_exported.py is beside the configs, whichever folder the build is in.
+export OMP_NUM_THREADS=1 SANDGLASS_CONFIGS="$tests/../configs"
 
 # Debian's own Python has Debian's OpenCV.
 python=
