@@ -151,7 +151,7 @@ static void test_gradient_along_a_direction(void **state) {
                             sizeof(n->w3) / 4};
     /* The loss is quadratic in what comes after the ReLU and the pooling: the central difference is exact, and the step
      * can be large against rounding. Before them it has kinks, and the step must be small. */
-    const double steps[] = {1e-3, 1e-3, 0.1, 0.1, 0.1}, tolerance[] = {1e-3, 1e-3, 5e-5, 5e-5, 5e-5};
+    const double steps[] = {1e-3, 2e-3, 0.1, 0.1, 0.1}, tolerance[] = {1e-3, 1e-3, 5e-5, 5e-5, 5e-5};
     for (int k = 0; k < 5; k++) {
         float *direction = malloc(sizes[k] * 4), *original = malloc(sizes[k] * 4);
         rng_fill_normal(7, RNG_TEST, 10, (uint64_t)k, sizes[k], direction);
@@ -359,7 +359,9 @@ static void test_number_of_steps(void **state) {
     ProgramStats stats = program_stats(p);
     if (stats.reorders > 13) program_describe(p, stderr);
     assert_in_range(stats.reorders, 0, 13);
-    assert_int_equal(stats.natives, 3); /* bias, its gradient, loss */
+    /* bias, its gradient, loss; where the last convolution is done by Winograd's algorithm, its weights and result, its
+     * weights turned round and the gradient of its source */
+    assert_true(stats.natives == 3 || stats.natives == 3 + 4);
     assert_int_equal(stats.reference, 0);
     program_free(p);
     free(n);

@@ -1,6 +1,6 @@
-/* test_thin_conv.c - convolutions with few output channels (src/engine/ops_thin_conv.c) at shapes of chance: against a
- * naive sum in double, the same bits on any number of threads, and that our own passes do run where a picture lies in
- * blocks of 16 channels. */
+/* test_thin_conv.c - convolutions by passes of our own, with few output channels (src/engine/ops_thin_conv.c) and by
+ * Winograd's algorithm (src/engine/ops_winograd.c), at shapes of chance: against a naive sum in double, the same bits
+ * on any number of threads, and that they do run where the processor has AVX-512. */
 #include "base/rng.h"
 #include "engine/engine.h"
 
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { N_CASES = 300, MAX_FLOATS = 1 << 16 };
+enum { N_CASES = 300, MAX_FLOATS = 1 << 16, MAX_WEIGHTS = 1 << 14, MAX_CHANNELS = 40 };
 
 static uint64_t seed;
 
@@ -25,6 +25,7 @@ static uint64_t seed;
 typedef struct Case {
     int64_t n, channels, h, w, o, oh, ow, kh, kw, top, left, bottom, right;
     bool bias;
+    Act act;
 } Case;
 
 static int64_t from_to(Rng *rng, int64_t low, int64_t high) {
@@ -55,6 +56,28 @@ static bool random_case(Rng *rng, Case *c) {
     return c->oh >= 1 && c->ow >= 1;
 }
 
+/* 3x3, pads of all kinds, tiles that are not full, from less than a chunk to several. */
+static bool random_winograd_case(Rng *rng, Case *c) {
+    static const Act acts[] = {{ACT_NONE, 0}, {ACT_RELU, 0}, {ACT_RELU, 0.1f}};
+    *c = (Case){.n = from_to(rng, 1, 60),
+                .channels = from_to(rng, 8, MAX_CHANNELS),
+                .h = from_to(rng, 1, 13),
+                .w = from_to(rng, 1, 14),
+                .o = from_to(rng, 8, MAX_CHANNELS),
+                .kh = 3,
+                .kw = 3};
+    c->top = from_to(rng, 0, 2);
+    c->left = from_to(rng, 0, 2);
+    c->bottom = from_to(rng, 0, 2);
+    c->right = from_to(rng, 0, 2);
+    c->oh = places(c->h, c->top, c->bottom, c->kh);
+    c->ow = places(c->w, c->left, c->right, c->kw);
+    c->bias = from_to(rng, 0, 1);
+    c->act = acts[from_to(rng, 0, 2)];
+    return c->oh >= 1 && c->ow >= 1 && c->n * c->o * c->oh * c->ow <= MAX_FLOATS &&
+           c->n * c->channels * c->h * c->w <= 2 * MAX_FLOATS;
+}
+
 static void say(const Case *c, char text[256]) {
     snprintf(text, 256, "%lldx%lldx%lldx%lld to %lldx%lldx%lld, kernel %lldx%lld, pads %lld %lld %lld %lld",
              (long long)c->n, (long long)c->channels, (long long)c->h, (long long)c->w, (long long)c->o,
@@ -65,8 +88,9 @@ static void say(const Case *c, char text[256]) {
 /* ---- what is computed ---- */
 
 typedef struct Arrays {
-    float src[MAX_FLOATS * 2], weights[1 << 13], bias[4], diff_dst[MAX_FLOATS], identity[40 * 40];
-    float diff_src[MAX_FLOATS * 2], diff_weights[1 << 13], diff_bias[4], dst[MAX_FLOATS];
+    float src[MAX_FLOATS * 2], weights[MAX_WEIGHTS], bias[MAX_CHANNELS], diff_dst[MAX_FLOATS];
+    float identity[MAX_CHANNELS * MAX_CHANNELS];
+    float diff_src[MAX_FLOATS * 2], diff_weights[MAX_WEIGHTS], diff_bias[MAX_CHANNELS], dst[MAX_FLOATS];
 } Arrays;
 
 static int64_t src_size(const Case *c) {
@@ -82,10 +106,10 @@ static int64_t dst_size(const Case *c) {
 }
 
 static void fill(Arrays *a, const Case *c, uint64_t number) {
-    assert_true(src_size(c) <= 2 * MAX_FLOATS && dst_size(c) <= MAX_FLOATS && weights_size(c) <= 1 << 13);
+    assert_true(src_size(c) <= 2 * MAX_FLOATS && dst_size(c) <= MAX_FLOATS && weights_size(c) <= MAX_WEIGHTS);
     rng_fill_normal(seed, RNG_TEST, number, 0, (size_t)src_size(c), a->src);
     rng_fill_normal(seed, RNG_TEST, number, 1, (size_t)weights_size(c), a->weights);
-    rng_fill_normal(seed, RNG_TEST, number, 2, 4, a->bias);
+    rng_fill_normal(seed, RNG_TEST, number, 2, MAX_CHANNELS, a->bias);
     rng_fill_normal(seed, RNG_TEST, number, 3, (size_t)dst_size(c), a->diff_dst);
     memset(a->identity, 0, sizeof a->identity);
     for (int64_t i = 0; i < c->channels; i++) a->identity[i * c->channels + i] = 1;
@@ -98,6 +122,7 @@ static Program *record(Engine *engine, Arrays *a, const Case *c) {
     const Shape kernel = SHAPE(c->o, c->channels, c->kh, c->kw);
     ConvSpec same = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1, .dst = shape}, spec = same;
     spec.dst = dst_shape;
+    spec.act = c->act;
     spec.pad_lo[0] = c->top;
     spec.pad_lo[1] = c->left;
     spec.pad_hi[0] = c->bottom;
@@ -131,7 +156,7 @@ static void compute(Engine *engine, Arrays *a, const Case *c) {
 /* ---- against naive sums ---- */
 
 typedef struct Sums {
-    double dst[MAX_FLOATS], diff_src[MAX_FLOATS * 2], diff_weights[1 << 13], diff_bias[4];
+    double dst[MAX_FLOATS], diff_src[MAX_FLOATS * 2], diff_weights[MAX_WEIGHTS], diff_bias[MAX_CHANNELS];
 } Sums;
 
 /* One place of the result: its value, and its share of the gradients. */
@@ -150,7 +175,7 @@ static void add_place(const Arrays *a, const Case *c, int64_t n, int64_t o, int6
                 s->diff_src[from] += diff * (double)a->weights[tap];
                 s->diff_weights[tap] += diff * (double)a->src[from];
             }
-    s->dst[at] = sum;
+    s->dst[at] = c->act.kind == ACT_RELU && sum < 0 ? (double)c->act.alpha * sum : sum;
     s->diff_bias[o] += diff;
 }
 
@@ -173,18 +198,18 @@ static void assert_close(const Case *c, const char *what, int64_t n, const float
     }
 }
 
-static void test_shapes_of_chance(void **state) {
+static void check_shapes_of_chance(bool (*random)(Rng *rng, Case *c), int n_cases, uint64_t first) {
     Engine *engine;
     assert_int_equal(engine_new(&engine, 2, NULL), OK);
-    Rng rng = rng_stream(seed, RNG_TEST, 0, 9);
+    Rng rng = rng_stream(seed, RNG_TEST, first, 9);
     Arrays *a = malloc(sizeof *a);
     Sums *s = malloc(sizeof *s);
     assert_true(a && s);
-    for (int k = 0; k < N_CASES; k++) {
+    for (int k = 0; k < n_cases; k++) {
         Case c;
-        while (!random_case(&rng, &c)) {
+        while (!random(&rng, &c)) {
         }
-        fill(a, &c, (uint64_t)k);
+        fill(a, &c, first + (uint64_t)k);
         compute(engine, a, &c);
         naive(a, &c, s);
         assert_close(&c, "dst", dst_size(&c), a->dst, s->dst);
@@ -195,6 +220,14 @@ static void test_shapes_of_chance(void **state) {
     free(a);
     free(s);
     engine_free(engine);
+}
+
+static void test_shapes_of_chance(void **state) {
+    check_shapes_of_chance(random_case, N_CASES, 0);
+}
+
+static void test_winograd_shapes_of_chance(void **state) {
+    check_shapes_of_chance(random_winograd_case, N_CASES / 4, 1000);
 }
 
 /* ---- threads, and who computes ---- */
@@ -214,36 +247,57 @@ static const Case picture = {.n = 19,
                              .right = 1,
                              .bias = true};
 
-/* The sums over the batch are ours everywhere but where oneDNN lays pictures out in other blocks. */
-static bool has_thin_steps(Engine *engine, Arrays *a) {
-    Program *p = record(engine, a, &picture);
+static const Case wide_picture = {.n = 40,
+                                  .channels = 24,
+                                  .h = 8,
+                                  .w = 10,
+                                  .o = 20,
+                                  .oh = 8,
+                                  .ow = 10,
+                                  .kh = 3,
+                                  .kw = 3,
+                                  .top = 1,
+                                  .left = 1,
+                                  .bottom = 1,
+                                  .right = 1,
+                                  .bias = true};
+
+/* Whether there are steps of this name, with "_backward_data" and "_backward_weights" too. The sums over the batch are
+ * ours everywhere but where oneDNN lays pictures out in other blocks. */
+static bool has_steps(Engine *engine, Arrays *a, const Case *c, const char *name) {
+    Program *p = record(engine, a, c);
     char *text = NULL;
     size_t bytes = 0;
     FILE *file = open_memstream(&text, &bytes);
     assert_non_null(file);
     program_describe(p, file);
     fclose(file);
-    bool has = strstr(text, "thin_conv") && strstr(text, "thin_conv_backward_data") &&
-               strstr(text, "thin_conv_backward_weights");
+    const char *const ends[] = {" ", "_backward_data ", "_backward_weights "};
+    bool has = true;
+    for (int k = 0; k < 3; k++) {
+        char whole[64];
+        snprintf(whole, sizeof whole, " %s%s", name, ends[k]);
+        has = has && strstr(text, whole);
+    }
     free(text);
     program_free(p);
     return has;
 }
 
-static void test_threads_do_not_show(void **state) {
+static void check_threads(const Case *c, const char *name) {
     Engine *engine;
     Arrays *one = calloc(1, sizeof *one), *many = calloc(1, sizeof *many);
     assert_true(one && many);
-    fill(one, &picture, 500);
-    fill(many, &picture, 500);
+    fill(one, c, 500);
+    fill(many, c, 500);
     assert_int_equal(engine_new(&engine, 1, NULL), OK);
-    compute(engine, one, &picture);
+    compute(engine, one, c);
     engine_free(engine);
     for (int threads = 2; threads <= 5; threads += 3) {
         assert_int_equal(engine_new(&engine, threads, NULL), OK);
-        bool ours = has_thin_steps(engine, many);
+        bool ours = has_steps(engine, many, c, name);
         if (__builtin_cpu_supports("avx512f")) assert_true(ours);
-        compute(engine, many, &picture);
+        compute(engine, many, c);
         engine_free(engine);
         if (!ours) continue; /* oneDNN promises nothing of the kind */
         assert_memory_equal(one->dst, many->dst, sizeof one->dst);
@@ -255,10 +309,16 @@ static void test_threads_do_not_show(void **state) {
     free(many);
 }
 
+static void test_threads_do_not_show(void **state) {
+    check_threads(&picture, "thin_conv");
+    check_threads(&wide_picture, "winograd");
+}
+
 int main(void) {
     seed = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes_of_chance),
+        cmocka_unit_test(test_winograd_shapes_of_chance),
         cmocka_unit_test(test_threads_do_not_show),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

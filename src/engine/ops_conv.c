@@ -8,6 +8,7 @@
 #include "engine/ops_bias.h"
 #include "engine/ops_quant.h"
 #include "engine/ops_thin_conv.h"
+#include "engine/ops_winograd.h"
 
 Shape grouped_shape(Shape w, int64_t groups) {
     if (groups <= 1) return w;
@@ -213,7 +214,12 @@ Tensor *op_conv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Te
     note_conv(b, false, BARE_FORWARD, spec, src, weights, bias);
     if (!build_failed(b) && quant_conv_fits(b, spec, src, weights))
         return record_quant_conv(b, spec, src, weights, bias);
-    if (build_failed(b) || !thin_conv_fits(spec, src, weights)) return forward(b, false, spec, src, weights, bias);
+    if (build_failed(b)) return forward(b, false, spec, src, weights, bias);
+    if (winograd_fits(spec, src, weights)) {
+        Tensor *dst = record_winograd(b, spec, src, weights, bias);
+        return spec->act.kind == ACT_NONE || spec->act.kind == ACT_RELU ? dst : op_act(b, spec->act, dst);
+    }
+    if (!thin_conv_fits(spec, src, weights)) return forward(b, false, spec, src, weights, bias);
     Tensor *dst = record_thin_conv(b, spec, src, weights, bias);
     return spec->act.kind == ACT_NONE ? dst : op_act(b, spec->act, dst);
 }
@@ -221,6 +227,14 @@ Tensor *op_conv(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Te
 Tensor *op_conv_backward(Build *b, const ConvSpec *spec, Tensor *src, Tensor *weights, Tensor *diff_dst,
                          bool want_diff_src, Tensor *diff_weights, Tensor *diff_bias) {
     note_conv_backward(b, false, spec, src, weights, want_diff_src, diff_weights, diff_bias);
+    if (!build_failed(b) && winograd_fits(spec, src, weights)) {
+        if (diff_bias) record_bias_backward(b, diff_dst, diff_bias);
+        if (diff_weights && winograd_sums_pay(spec))
+            record_winograd_backward_weights(b, spec, src, weights, diff_dst, diff_weights);
+        else if (diff_weights)
+            backward(b, false, spec, src, weights, diff_dst, false, diff_weights, NULL);
+        return want_diff_src ? record_winograd_backward_data(b, spec, src, weights, diff_dst) : NULL;
+    }
     if (!build_failed(b) && thin_conv_fits(spec, src, weights)) {
         if (diff_bias) record_bias_backward(b, diff_dst, diff_bias);
         return record_thin_conv_backward(b, spec, src, weights, diff_dst, want_diff_src, diff_weights);
