@@ -202,12 +202,21 @@ __attribute__((always_inline)) static inline void weights_row(const Thin *t, con
                                                               const float *src, float *taps) {
     int64_t first, last;
     interior(t->ow, t->w, kw, t->left, &first, &last);
-    Lanes sum[MAX_KERNEL];
-    for (int64_t k = 0; k < kw; k++) sum[k] = LOAD(taps + k * LANES);
-    for (int64_t x = first; x < last; x++)
-#pragma GCC unroll 5
-        for (int64_t k = 0; k < kw; k++) sum[k] += diff[x] * LOAD(src + (x + k - t->left) * LANES);
+    Lanes sum[MAX_KERNEL], other[MAX_KERNEL]; /* two, because an addition has to wait for the one before */
     for (int64_t k = 0; k < kw; k++) {
+        sum[k] = LOAD(taps + k * LANES);
+        other[k] = (Lanes){0};
+    }
+    int64_t at = first;
+    for (; at + 1 < last; at += 2)
+#pragma GCC unroll 5
+        for (int64_t k = 0; k < kw; k++) {
+            sum[k] += diff[at] * LOAD(src + (at + k - t->left) * LANES);
+            other[k] += diff[at + 1] * LOAD(src + (at + 1 + k - t->left) * LANES);
+        }
+    for (int64_t k = 0; k < kw; k++) {
+        if (at < last) sum[k] += diff[at] * LOAD(src + (at + k - t->left) * LANES);
+        sum[k] += other[k];
         for (int64_t x = larger(0, t->left - k); x < smaller(first, t->w + t->left - k); x++)
             sum[k] += diff[x] * LOAD(src + (x + k - t->left) * LANES);
         for (int64_t x = larger(last, t->left - k); x < smaller(t->ow, t->w + t->left - k); x++)
