@@ -1,6 +1,7 @@
 /* config.c - an experiment's tree to the Experiment: top-level keys, the train section, the data's folder. */
 #include "config/config.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,30 +182,81 @@ static Err apply_sets(Node *root, int n_sets, const char *const *sets, Arena *ar
     return result;
 }
 
-static Err load(Experiment *out, const char *name, Node *root, int n_sets, const char *const *sets, Arena *arena,
-                Error *err) {
+/* ---- model.params that nothing uses ---- */
+
+static bool is_word(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Whether a text below the node holds the name as a word; expressions are texts. */
+static bool mentions(const Node *node, const char *name) {
+    if (!node) return false;
+    if (node->type == NODE_SCALAR) {
+        size_t n = strlen(name);
+        if (n == 0) return true;
+        for (const char *at = strstr(node->text, name); at; at = strstr(at + 1, name))
+            if ((at == node->text || !is_word(at[-1])) && !is_word(at[n])) return true;
+        return false;
+    }
+    bool found = false;
+    for (int i = 0; i < node->n && !found; i++) found = mentions(node->items[i], name);
+    return found;
+}
+
+static const char *const params_from_data[] = {"classes", "channels"}; /* what the data gives, a config may too */
+
+static bool is_used(const Experiment *x, const char *name) {
+    for (int i = 0; i < 2; i++)
+        if (strcmp(name, params_from_data[i]) == 0) return true;
+    return mentions(x->model, name) || mentions(x->blocks, name);
+}
+
+Err config_check_params(const Experiment *x, Arena *arena, Error *err) {
+    const Node *params = node_get(x->model, "params");
+    enum { MOST = 256 }; /* of more it is not asked: each is sought in the whole network */
+    if (!params || params->type != NODE_MAP || params->n > MOST) return OK;
+    const char **known = ARENA_ARRAY(arena, const char *, params->n + 1);
+    int n_known = 0;
+    for (int i = 0; i < params->n; i++)
+        if (is_used(x, params->keys[i]->text)) known[n_known++] = params->keys[i]->text;
+    Err result = OK;
+    for (int i = 0; i < params->n; i++) {
+        const Node *key = params->keys[i];
+        const Source *source = key->mark.source;
+        bool given = source && (source == x->own || strncmp(source->name, "--set ", 6) == 0);
+        if (!given || is_used(x, key->text)) continue;
+        const char *near = nearest_name(key->text, known);
+        keep_first(&result, err_at(err, ERR_CONFIG, key->mark, "model.params: no layer uses '%s'%s%s%s", key->text,
+                                   near ? ", did you mean '" : "", near ? near : "", near ? "'?" : ""));
+    }
+    return result;
+}
+
+static Err load(Experiment *out, const char *name, Node *root, const Source *own, int n_sets, const char *const *sets,
+                Arena *arena, Error *err) {
     *out = (Experiment){0};
     Err result = apply_sets(root, n_sets, sets, arena, err);
     keep_first(&result, fill_experiment(out, name, root, arena, err));
+    out->own = own;
     return result;
 }
 
 Err config_load_file(Experiment *out, const char *path, int n_sets, const char *const *sets, Arena *arena, Error *err) {
     Node *root;
     TRY(yaml_load_file(&root, path, arena, err));
-    return load(out, path, root, n_sets, sets, arena, err);
+    return load(out, path, root, root->mark.source, n_sets, sets, arena, err);
 }
 
 Err config_load_text(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
                      Arena *arena, Error *err) {
     Node *root;
     TRY(yaml_load_text(&root, name, text, arena, err));
-    return load(out, name, root, n_sets, sets, arena, err);
+    return load(out, name, root, NULL, n_sets, sets, arena, err);
 }
 
 Err config_load_stored(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
                        Arena *arena, Error *err) {
     Node *root;
     TRY(yaml_load_stored(&root, name, text, arena, err));
-    return load(out, name, root, n_sets, sets, arena, err);
+    return load(out, name, root, NULL, n_sets, sets, arena, err);
 }

@@ -61,6 +61,7 @@ typedef struct Experiment {
     const Node
         *root; /* the whole resolved tree: extends merged, --set applied, as config.yaml and checkpoints hold it */
     TrainConfig train;
+    const Source *own; /* the file that was asked for, not one it extends; NULL: text that a program wrote */
 } Experiment;
 
 extern const Param train_params[];
@@ -71,6 +72,11 @@ Err config_load_file(Experiment *out, const char *path, int n_sets, const char *
 /* The same from text. */
 Err config_load_text(Experiment *out, const char *name, const char *text, int n_sets, const char *const *sets,
                      Arena *arena, Error *err);
+
+/* A parameter in model.params that nothing mentions is a misspelt one, where it stands in the experiment's own file or
+ * in --set. Elsewhere it may be left over: of a file below, whose layers were replaced, or in a checkpoint, of both.
+ * graph_build asks. */
+Err config_check_params(const Experiment *x, Arena *arena, Error *err);
 
 /* The way back: a filled params struct as a map that fills another one likewise. Knobs at their defaults are left out;
  * NULL when all are. */

@@ -415,6 +415,7 @@ Err graph_build(Graph **out, const Experiment *experiment, Shape input, int64_t 
         infer_all(&g);
     }
     check_classes(&g, classes);
+    if (g.result == OK) note(&g, config_check_params(experiment, arena, err));
     if (g.result == OK) *out = graph;
     return g.result;
 }
