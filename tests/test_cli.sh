@@ -522,6 +522,19 @@ wait $pid
 in_err "error: stopped before the end: stopped.h5 was not written"
 [ ! -e stopped.h5 ] && [ ! -e stopped.h5.tmp ] || fail "a stopped pack leaves a file"
 
+# ---- import with a config whose class weights are counted from the masks
+cat >weighted.yaml <<'END'
+extends: net.yaml
+train: {epochs: 1, loss: {cross_entropy: {class_weights: median_frequency}}}
+END
+run 0 train weighted.yaml --run weighted
+run 0 export weighted --out weighted.keras.h5
+run 0 import weighted.keras.h5 --config weighted.yaml --out imported.h5
+run 0 eval weighted --json
+loss=$(value loss)
+run 0 eval imported.h5 --json
+[ "$(printf '%.4f' "$(value loss)")" = "$(printf '%.4f' "$loss")" ] || fail "loss $(value loss) where it was $loss"
+
 # ---- stdout that cannot be written
 "$SANDGLASS" inspect --kinds >/dev/full 2>err
 [ $? -eq 1 ] || fail "a full disk behind stdout went unnoticed"

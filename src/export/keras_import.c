@@ -362,6 +362,26 @@ static Err fill_weights(Importer *im, Weights *weights) {
 
 /* ---- all ---- */
 
+/* Whether somewhere below a loss stands class_weights: median_frequency or the like. */
+static bool counts_classes(const Node *loss) {
+    bool counts = false;
+    for (int i = 0; loss && i < loss->n; i++) {
+        const Node *item = loss->items[i];
+        bool weights = loss->type == NODE_MAP && strcmp(loss->keys[i]->text, "class_weights") == 0;
+        counts = counts || (weights ? item->type == NODE_SCALAR : counts_classes(item));
+    }
+    return counts;
+}
+
+/* Class weights that are counted from the training masks are kept in a checkpoint: they are counted here. */
+static Err build_losses(const Importer *im, const Experiment *experiment, const Graph *graph, LossSet *out) {
+    Split *train = NULL;
+    if (counts_classes(experiment->train.loss)) TRY(split_open(&train, experiment, "train", im->err));
+    Err code = loss_set_build(out, experiment, graph, train, NULL, im->arena, im->err);
+    split_close(train);
+    return code;
+}
+
 static Err write_checkpoint(Importer *im, const Experiment *experiment, Shape input, KerasImported *out) {
     Arena *arena = im->arena;
     DataConfig data;
@@ -370,7 +390,7 @@ static Err write_checkpoint(Importer *im, const Experiment *experiment, Shape in
     Graph *graph = NULL;
     TRY(graph_build(&graph, experiment, input, classes, arena, im->err));
     LossSet losses;
-    TRY(loss_set_build(&losses, experiment, graph, NULL, NULL, arena, im->err));
+    TRY(build_losses(im, experiment, graph, &losses));
     Weights *weights = NULL;
     TRY(weights_new(&weights, graph, im->err));
     Err code = fill_weights(im, weights);
@@ -380,6 +400,7 @@ static Err write_checkpoint(Importer *im, const Experiment *experiment, Shape in
                              .data = &data,
                              .input = graph->input,
                              .weights = weights,
+                             .class_weights = losses.class_weights,
                              .state = &(TrainState){0}};
     if (code == OK) code = checkpoint_write(&write, im->err);
     weights_free(weights);
