@@ -21,7 +21,8 @@ static const Option export_options[] = {
     {{"out", PARAM_STRING, offsetof(ExportCommand, out), "", 0, 0, NULL,
       "file to write; its ending chooses the format"},
      "FILE"},
-    {{"format", PARAM_STRING, offsetof(ExportCommand, format), "", 0, 0, NULL, "format, whatever FILE is called"},
+    {{"format", PARAM_STRING, offsetof(ExportCommand, format), "", 0, 0, NULL,
+      "frozen, onnx or keras, whatever FILE is called"},
      "NAME"},
     {{"dtype", PARAM_CHOICE, offsetof(ExportCommand, to.dtype), "f32", 0, 0, dtypes, "numbers of a frozen model"},
      "TYPE"},
@@ -163,7 +164,8 @@ const Command cmd_export = {
     .doc = "write a trained network for use elsewhere",
     .help =
         "MODEL is a checkpoint or a run directory. What cannot be expressed in the format is an error before\n"
-        "anything is written.\n"
+        "anything is written. Formats, and the endings that choose them: frozen (.h5), a model of our own for use\n"
+        "only; onnx (.onnx); keras (.keras.h5), for keras.models.load_model.\n"
         "--verify runs the network and the file on the same inputs, the file by every engine that reads its format\n"
         "and is installed, and tells the largest difference and how many pixels have another class; the exit code\n"
         "is 1 when that is more than rounding (f32: 1e-4 of the largest value; bf16: 0.5 % of the pixels; int8: 1 "

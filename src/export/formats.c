@@ -1,6 +1,7 @@
 /* formats.c - the formats a network can be written in, and the choice by name or suffix. */
 #include "export/export.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const ExportFormat *const export_formats[] = {&export_frozen, &export_keras, &export_onnx, NULL};
@@ -8,6 +9,14 @@ const ExportFormat *const export_formats[] = {&export_frozen, &export_keras, &ex
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), m = strlen(end);
     return n > m && strcmp(text + n - m, end) == 0;
+}
+
+/* "frozen, keras, onnx" */
+static void name_all(char *text, size_t bytes) {
+    size_t n = 0;
+    text[0] = '\0';
+    for (int i = 0; export_formats[i] && n < bytes; i++)
+        n += (size_t)snprintf(text + n, bytes - n, "%s%s", i > 0 ? ", " : "", export_formats[i]->name);
 }
 
 static const ExportFormat *by_name(const char *name, Error *err) {
@@ -18,8 +27,10 @@ static const ExportFormat *by_name(const char *name, Error *err) {
         if (i < MAX_NAMES - 1) names[i] = export_formats[i]->name;
     }
     const char *near = nearest_name(name, names);
-    err_set(err, ERR_USAGE, "--format: unknown format '%s'%s%s%s", name, near ? ", did you mean '" : "",
-            near ? near : "", near ? "'?" : "");
+    char all[128];
+    name_all(all, sizeof all);
+    err_set(err, ERR_USAGE, "--format: unknown format '%s'%s%s%s (%s)", name, near ? ", did you mean '" : "",
+            near ? near : "", near ? "'?" : "", all);
     return NULL;
 }
 
@@ -31,6 +42,8 @@ const ExportFormat *export_find(const char *name, const char *path, Error *err) 
         if (ends_with(path, f->suffix) && (!best || strlen(f->suffix) > strlen(best->suffix))) best = f;
     }
     if (best) return best;
-    err_set(err, ERR_USAGE, "--out %s: its ending names no format; --format says which", path);
+    char all[128];
+    name_all(all, sizeof all);
+    err_set(err, ERR_USAGE, "--out %s: its ending names no format; --format says which (%s)", path, all);
     return NULL;
 }
