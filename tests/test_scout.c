@@ -473,6 +473,12 @@ static void test_colors(void **state) {
     assert_null(contents.classes.file);
     assert_string_equal(contents.classes.note,
                         "label_colors.txt names 3 classes, which do not fit the 3 colours in the masks: not used");
+    write_text(place("label_colors.txt"), "Void\nAnimal\nBridge\n");
+    look(WANTED_ANY);
+    assert_null(contents.classes.file);
+    assert_string_equal(contents.classes.note,
+                        "label_colors.txt names classes without their colours, and the masks hold colours: not used; "
+                        "give each line as 'r g b name', or write the names into the config");
 }
 
 static void test_palettes(void **state) {
@@ -602,6 +608,18 @@ static void test_masks_that_are_none(void **state) {
                              "the classes: save masks as PNG, from where they were made\n");
 }
 
+/* One JPEG mask among many others is left out as any pair that cannot be used. */
+static void test_stray_jpeg_mask(void **state) {
+    put_pairs("images", "masks", 0, 4, three);
+    unlink(place("masks/2.png"));
+    put_picture("masks/2.jpg", 4, 4, 1, 8);
+    look(WANTED_ANY);
+    assert_int_equal(contents.n_pairs, 3);
+    assert_int_equal(layout.n_left_out, 1);
+    assert_string_equal(layout.left_out[0].path, "masks/2.jpg");
+    assert_string_equal(layout.left_out[0].why, "is a JPEG mask; JPEG invents values between the classes");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -630,6 +648,7 @@ int main(void) {
         TEST(test_files_of_names),
         TEST(test_nothing_to_train_on),
         TEST(test_masks_that_are_none),
+        TEST(test_stray_jpeg_mask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -318,7 +318,14 @@ Err classes_find(Classes *out, const Tree *tree, const Layout *layout, int n, co
     out->coding = m.color ? MASK_COLOR : MASK_INDEX;
     bool fits = n_names > 0 &&
                 (m.color ? 2 * count_named_colors(&m, n_names, names) >= m.n : names_fit(&m, n_names, names, arena));
-    if (n_names > 0 && !fits)
+    bool any_color = false;
+    for (int i = 0; i < n_names; i++) any_color = any_color || names[i].has_rgb;
+    if (n_names > 0 && m.color && !any_color)
+        out->note = arena_printf(arena,
+                                 "%s names classes without their colours, and the masks hold colours: not used; give "
+                                 "each line as 'r g b name', or write the names into the config",
+                                 out->file);
+    else if (n_names > 0 && !fits)
         out->note = arena_printf(arena, "%s names %d classes, which do not fit the %d %s in the masks: not used",
                                  out->file, n_names, m.n, m.color ? "colours" : "values");
     const KnownClasses *known = find_known(tree, &m, tallies[0].path, arena);

@@ -67,6 +67,17 @@ static const char *why_not(const Tree *tree, const ScoutPair *pair, const Header
                                                                               : "");
 }
 
+static bool is_jpeg_mask(const ScoutPair *pair, const Header *h) {
+    return pair->mask != NULL && h->mask_code == OK && h->mask.jpeg;
+}
+
+/* Less than half of the masks are JPEG: these are strays, to be left out. */
+static bool masks_mostly_sound(int n, const ScoutPair *const *pairs, const Header *h) {
+    int n_jpeg = 0;
+    for (int i = 0; i < n; i++) n_jpeg += is_jpeg_mask(pairs[i], &h[i]);
+    return 2 * n_jpeg < n;
+}
+
 /* Take pairs out of the layout that cannot be used: those with a why, which is of the file `path`. */
 static void drop_pairs(Layout *layout, const LeftOut *drop, Arena *arena) {
     int at = 0;
@@ -96,8 +107,12 @@ static void read_headers(Layout *layout, const Tree *tree, Header **headers, Are
         h[i].image_code = info_of(tree, pairs[i]->image, &h[i].image, NULL);
         if (pairs[i]->mask != NULL) h[i].mask_code = info_of(tree, pairs[i]->mask, &h[i].mask, NULL);
     }
+    bool few_jpeg = masks_mostly_sound(n, pairs, h);
     for (int i = 0; i < n; i++) {
         drop[i].why = why_not(tree, pairs[i], &h[i], &drop[i].path, arena);
+        if (drop[i].why == NULL && few_jpeg && is_jpeg_mask(pairs[i], &h[i]))
+            drop[i] = (LeftOut){.path = pairs[i]->mask,
+                                .why = "is a JPEG mask; JPEG invents values between the classes"};
         if (drop[i].why == NULL) h[kept++] = h[i];
     }
     drop_pairs(layout, drop, arena);
