@@ -215,12 +215,15 @@ static void test_changed_settings(void **state) {
     expect_failure(s, &(Call){reconstruction, "run", SETS("train.batch_size=5", "train.loss=mse"), true, NULL, NULL},
                    ERR_CONFIG,
                    "--set train.batch_size=5: error: train.batch_size: is 5, but the run in 'run/last.h5' was begun "
-                   "with 4; a run goes on only with the settings it began with\n"
+                   "with 4; a run goes on only with the settings it began with (train.epochs, max_seconds and patience "
+                   "may change)\n"
                    "--set train.loss=mse: error: train.loss: is mse, but the run in 'run/last.h5' was begun with bce; "
-                   "a run goes on only with the settings it began with\n");
+                   "a run goes on only with the settings it began with (train.epochs, max_seconds and patience may "
+                   "change)\n");
     expect_failure(s, &(Call){reconstruction, "run", SETS("train.clip_norm=5"), true, NULL, NULL}, ERR_CONFIG,
                    "--set train.clip_norm=5: error: train.clip_norm: is 5, but the run in 'run/last.h5' was begun "
-                   "without it; a run goes on only with the settings it began with\n");
+                   "without it; a run goes on only with the settings it began with (train.epochs, max_seconds and "
+                   "patience may change)\n");
     CHECK(train(s,
                 &(Call){reconstruction, "run",
                         SETS("train.epochs=1", "data.root=elsewhere", "train.samples=1", "data.cache_mb=1"), true, NULL,

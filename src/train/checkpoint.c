@@ -286,11 +286,22 @@ static Err open_run(Checkpoint **out, const char *run_dir, bool for_resume, cons
     return err_set(err, ERR_IO, "'%s' holds no checkpoint (%slast.h5)", run_dir, for_resume ? "" : "best.h5 or ");
 }
 
+static bool is_yaml(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
 Err checkpoint_open(Checkpoint **out, const char *model, bool for_resume, const char **note, Arena *arena, Error *err) {
     *out = NULL;
     if (note) *note = NULL;
     struct stat st;
-    bool folder = stat(model, &st) == 0 && S_ISDIR(st.st_mode);
+    bool exists = stat(model, &st) == 0, folder = exists && S_ISDIR(st.st_mode);
+    if (exists && !folder && is_yaml(model))
+        return err_set(
+            err, ERR_FORMAT,
+            "%s: a config, not a trained network; name a run directory, such as runs/NAME, or a checkpoint in "
+            "it",
+            model);
     return folder ? open_run(out, model, for_resume, note, arena, err) : open_file(out, model, for_resume, arena, err);
 }
 

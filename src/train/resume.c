@@ -47,7 +47,8 @@ static void report(Comparison *c, const char *path, const Node *before, const No
     const char *is = now ? arena_printf(c->arena, "is %s", words_for(now, c->arena)) : "is not set";
     const char *was = before ? arena_printf(c->arena, "with %s", words_for(before, c->arena)) : "without it";
     c->code = err_at(c->err, ERR_CONFIG, mark,
-                     "%s: %s, but the run in '%s' was begun %s; a run goes on only with the settings it began with",
+                     "%s: %s, but the run in '%s' was begun %s; a run goes on only with the settings it began with"
+                     " (train.epochs, max_seconds and patience may change)",
                      path, is, c->checkpoint, was);
 }
 

@@ -1,0 +1,1 @@
+"$SANDGLASS" eval base_shapes.yaml
