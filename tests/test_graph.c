@@ -202,6 +202,14 @@ static void test_description(void **state) {
                         "a/activation                     activation         1x4x30x46                     0\n"
                         "batchnorm1                       batchnorm          1x4x30x46                     8\n"
                         "120 parameters and 8 running statistics\n");
+    /* Long names move the other columns. */
+    g = build("model: {layers: [{activation: relu, name: a_name_of_a_layer_that_is_longer_than_most}]}\n", rgb, 0);
+    assert_string_equal(
+        graph_describe(g, arena),
+        "layer                                      kind               result               parameters\n"
+        "input                                                         1x3x32x48         \n"
+        "a_name_of_a_layer_that_is_longer_than_most activation         1x3x32x48                     0\n"
+        "0 parameters\n");
 }
 
 /* One mistake in a template that is used often is one message. */

@@ -161,8 +161,11 @@ char *graph_describe(const Graph *graph, Arena *arena) {
     int64_t total = 0, buffers = 0;
     FILE *out = open_memstream(&text, &bytes);
     if (!out) return arena_strdup(arena, "");
-    fprintf(out, "%-32s %-18s %-18s %12s\n", "layer", "kind", "result", "parameters");
-    fprintf(out, "%-32s %-18s %-18s\n", "input", "", shape_text(graph->input, shape));
+    int width = 32;
+    for (int i = 0; i < graph->n; i++)
+        if ((int)strlen(graph->nodes[i].name) > width) width = (int)strlen(graph->nodes[i].name);
+    fprintf(out, "%-*s %-18s %-18s %12s\n", width, "layer", "kind", "result", "parameters");
+    fprintf(out, "%-*s %-18s %-18s\n", width, "input", "", shape_text(graph->input, shape));
     for (int i = 0; i < graph->n; i++) {
         const GraphNode *n = &graph->nodes[i];
         WeightDecl decls[LAYER_MAX_WEIGHTS] = {0};
@@ -176,7 +179,7 @@ char *graph_describe(const Graph *graph, Arena *arena) {
                 buffers += size;
         }
         total += own;
-        fprintf(out, "%-32s %-18s %-18s %12lld\n", n->name, n->kind->name, shape_text(graph->shapes[i], shape),
+        fprintf(out, "%-*s %-18s %-18s %12lld\n", width, n->name, n->kind->name, shape_text(graph->shapes[i], shape),
                 (long long)own);
     }
     fprintf(out, "%lld parameters", (long long)total);
