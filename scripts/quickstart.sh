@@ -26,6 +26,16 @@ echo "== pictures"
 "$sandglass" inspect --pictures "$run/scenes" --split val --count 6 configs/shapes/unet.yaml
 "$sandglass" predict "$run" "$run/scenes/images" --out "$run/predictions"
 
+epochs=$(wc -l <"$run/history.jsonl")
+if [ "$epochs" -lt 3 ]; then
+    cat <<END
+
+Training stopped after 110 s, whatever was reached by then: $epochs of 6 epochs, too few for good pictures. Is the machine
+busy? To go on for as long again, and see:
+  $sandglass train configs/shapes/unet.yaml --run $run --resume --set data.train.n=2048 --set train.max_seconds=110
+  $sandglass predict $run $run/scenes/images --out $run/predictions
+END
+fi
 cat <<END
 
 Where to look:

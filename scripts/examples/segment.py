@@ -36,16 +36,19 @@ def call(function, *arguments):
         sys.exit(error.text.decode().rstrip())
 
 
+if len(sys.argv) != 4:
+    sys.exit("usage: segment.py MODEL PICTURE.ppm MASK.pgm")
 path, picture, mask = sys.argv[1:]
 with open(picture, "rb") as file:  # a binary PPM, its header in three lines
-    magic, (width, height), top = file.readline().strip(), map(int, file.readline().split()), int(file.readline())
-    rgb = file.read()
-if magic != b"P6" or top != 255 or len(rgb) != 3 * width * height:
-    sys.exit(picture + ": no binary 8-bit PPM with a header of three lines")
+    header, rgb = [file.readline(80).split() for _ in range(3)], file.read()
+size = [int(word) for word in header[1] if word.isdigit()]
+if header[0] != [b"P6"] or header[2] != [b"255"] or len(size) != 2 or len(rgb) != 3 * size[0] * size[1]:
+    sys.exit(picture + ": no binary 8-bit PPM with a header of three lines (convert FILE PICTURE.ppm)")
+width, height = size
 
 model, session, classes = c.c_void_p(), c.c_void_p(), c.create_string_buffer(width * height)
 call(sg.sg_model_load, c.byref(model), path.encode(), None)
-call(sg.sg_session_open, c.byref(session), model, c.byref(Options(width=width, height=height)))
+call(sg.sg_session_open, c.byref(session), model, c.byref(Options()))
 call(sg.sg_session_run, session, 1, c.byref(Picture(width=width, height=height, channels=3, data=rgb)),
      c.byref(Result(classes=c.addressof(classes))))
 with open(mask, "wb") as file:
